@@ -1,0 +1,1 @@
+"""The moves of the house: the only meeting of store and queue."""

@@ -1,0 +1,1 @@
+"""Exports: indexes, segments and file formats."""

@@ -1,0 +1,42 @@
+"""Who owns keys, queues and tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"
+    """Look: tasks, attempts, schedules, queues."""
+    WRITE = "write"
+    """Read, and create or change tasks, schedules and queues."""
+    ADMIN = "admin"
+    """Write, and manage keys, secrets and the project itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A tenant. `signing_secrets` are the live Standard Webhooks secrets (`whsec_...`), newest first."""
+
+    id: str
+    name: str
+    created_at: datetime
+    retries: bool = True
+    signing_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret part, as it may be shown."""
+
+    id: str
+    project: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    label: str | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None

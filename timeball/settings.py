@@ -1,0 +1,267 @@
+"""Settings: one frozen object, read once from `TIMEBALL_*`, checked before anything starts.
+
+Every variable may be given as `TIMEBALL_X_FILE` too: the path of a file that holds the value. An unknown
+`TIMEBALL_*` name is a fault, so that a misspelt setting is never silently ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from timeball.errors import ConfigError
+
+PREFIX = "TIMEBALL_"
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _flag(value: str) -> bool:
+    lowered = value.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("must be one of 1, true, yes, on, 0, false, no, off")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], timedelta]:
+    def parse(value: str) -> timedelta:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+        return timedelta(seconds=number)
+
+    return parse
+
+
+def _days(low: float, high: float) -> Callable[[str], timedelta]:
+    def parse(value: str) -> timedelta:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ValueError(f"must be a number of days from {low:g} to {high:g}")
+        return timedelta(days=number)
+
+    return parse
+
+
+def _choice(*options: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in options:
+            raise ValueError(f"must be one of {', '.join(options)}")
+        return value
+
+    return parse
+
+
+def _redis_url(value: str) -> str:
+    if not re.match(r"(redis|rediss|unix|sentinel)://", value):
+        raise ValueError("must begin with redis://, rediss://, unix:// or sentinel://")
+    return value
+
+
+def _broker_url(value: str) -> str:
+    if "://" not in value:
+        raise ValueError("must be a broker URL that Celery knows, such as redis://host:6379/0")
+    return value
+
+
+def _secret(value: str) -> str:
+    value = value.strip()
+    if len(value) < 32:
+        raise ValueError(
+            "must have at least 32 characters; make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return value
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _setting(parse: Callable[[str], Any], default: Any, why: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "why": why})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. The name of the variable is `TIMEBALL_` and the field's name in capitals."""
+
+    redis_url: str = _setting(
+        _redis_url,
+        "redis://127.0.0.1:6379/0",
+        "Where tasks are kept: redis://, rediss:// or unix://.",
+    )
+    broker_url: str | None = _setting(
+        _broker_url, None, "Where Celery's messages go; the store's Redis when unset."
+    )
+    secret: str | None = _setting(
+        _secret,
+        None,
+        "The master secret: encrypts signing secrets at rest, signs cursors and links. "
+        "At least 32 characters; losing it loses the signing secrets.",
+    )
+    shards: int = _setting(
+        _whole(1, 64), 1, "Into how many shards projects are spread; fixed at install."
+    )
+    dev: bool = _setting(_flag, False, "Development mode: allows the virtual clock.")
+    allow_unsafe_redis: bool = _setting(
+        _flag, False, "Start even when Redis may evict keys or keeps no append-only file."
+    )
+    allowed_targets: tuple[str, ...] = _setting(
+        _list,
+        (),
+        "Private addresses that calls may reach: hosts or CIDRs with optional port, comma-separated. "
+        "Public addresses need no entry.",
+    )
+    denied_targets: tuple[str, ...] = _setting(
+        _list,
+        (),
+        "Hosts or CIDRs with optional port that calls may never reach; wins over allowed ones.",
+    )
+    ca_file: str | None = _setting(
+        _text, None, "A PEM file of further certificate authorities to trust."
+    )
+    pump_calls: int = _setting(
+        _whole(1, 5000), 200, "Calls that one lane may have in flight in one pump."
+    )
+    pump_calls_total: int = _setting(
+        _whole(1, 20000), 1000, "Calls that one pump may have in flight over all lanes."
+    )
+    pump_slice: timedelta = _setting(
+        _seconds(0.1, 3600),
+        timedelta(seconds=30),
+        "How long one pump job runs before it hands over.",
+    )
+    bell_horizon: timedelta = _setting(
+        _seconds(1, 3600),
+        timedelta(seconds=60),
+        "The furthest future for which a Celery message is sent.",
+    )
+    max_lost: int = _setting(
+        _whole(1, 100),
+        5,
+        "How many times in a row a task may be lost with its worker before it dies.",
+    )
+    call_timeout: timedelta = _setting(
+        _seconds(0.1, 900), timedelta(seconds=30), "Total time of a call when the task names none."
+    )
+    connect_timeout: timedelta = _setting(
+        _seconds(0.1, 60), timedelta(seconds=5), "Time to connect, within the total."
+    )
+    response_keep_bytes: int = _setting(
+        _whole(0, 65536), 4096, "How much of a response body the attempt log keeps."
+    )
+    response_read_bytes: int = _setting(
+        _whole(1024, 64 * 1024 * 1024),
+        1024 * 1024,
+        "How much of a response is read before it is cut.",
+    )
+    body_limit_bytes: int = _setting(
+        _whole(1024, 64 * 1024 * 1024), 1024 * 1024, "The largest body of a task."
+    )
+    retention_succeeded: timedelta = _setting(
+        _days(0.001, 3650), timedelta(days=3), "Days to keep succeeded and cancelled tasks."
+    )
+    retention_failed: timedelta = _setting(
+        _days(0.001, 3650), timedelta(days=31), "Days to keep dead tasks."
+    )
+    retention_count: int = _setting(
+        _whole(1000, 1_000_000_000),
+        5_000_000,
+        "The most finished tasks kept per project and state.",
+    )
+    events: str = _setting(
+        _choice("on", "off", "sampled"), "sampled", "Whether Flower is told of each call."
+    )
+    public_url: str | None = _setting(
+        _text, None, "The address under which users reach the API, for links in answers."
+    )
+    log_format: str = _setting(
+        _choice("auto", "json", "text"), "auto", "json for servers, text for terminals; auto looks."
+    )
+    log_level: str = _setting(
+        _choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        "INFO",
+        "The least severe line that is written.",
+    )
+
+    @property
+    def broker(self) -> str:
+        """The URL for Celery: `unix://` becomes the `redis+socket://` that kombu knows."""
+        url = self.broker_url or self.redis_url
+        return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process's environment.
+
+    Raises ConfigError with every fault: unknown names, values out of range, unreadable files.
+    """
+    environ = os.environ if environ is None else environ
+    known = {f.name.upper(): f for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX):
+            continue
+        name, raw = variable.removeprefix(PREFIX), environ[variable]
+        if name not in known and name.endswith("_FILE") and name.removesuffix("_FILE") in known:
+            name = name.removesuffix("_FILE")
+            if PREFIX + name in environ:
+                faults.append(f"{variable} and {PREFIX + name} are both set: keep one")
+                continue
+            try:
+                raw = Path(raw).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                faults.append(f"{variable}: cannot read {raw!r}: {error}")
+                continue
+        if name not in known:
+            close = _closest(name, known)
+            faults.append(
+                f"{variable} is no setting" + (f": did you mean {PREFIX + close}?" if close else "")
+            )
+            continue
+        if raw == "" and known[name].default is not MISSING:
+            continue
+        try:
+            values[name.lower()] = cast(Callable[[str], Any], known[name].metadata["parse"])(raw)
+        except ValueError as error:
+            shown = "its value" if name == "SECRET" else repr(raw)
+            faults.append(f"{variable}: {shown} {error}")
+    if faults:
+        raise ConfigError(faults)
+    return Settings(**values)
+
+
+def _closest(name: str, known: Mapping[str, object]) -> str | None:
+    import difflib
+
+    found = difflib.get_close_matches(name, known, n=1)
+    return found[0] if found else None

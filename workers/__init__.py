@@ -1,0 +1,1 @@
+"""The door out: jobs that act at the hour."""
