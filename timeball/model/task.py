@@ -48,7 +48,7 @@ MOVES: tuple[Move, ...] = (
     Move("run", State.DEAD, State.SCHEDULED, "caller"),
     Move("run", State.CANCELLED, State.SCHEDULED, "caller"),
 )
-"""Every change of state there is. A task begins `scheduled`, by `submit`; any state ends by `delete` or `prune`."""
+"""Every change of state. A task begins `scheduled`, by `submit`; any state ends by `delete` or `prune`."""
 
 FINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED})
 """States in which nothing will happen by itself."""
