@@ -1,0 +1,83 @@
+# All that a person or CI runs here. `make` alone prints the targets.
+#
+# Two stamps in .venv say what is installed: .runtime (requirements.lock and Timeball itself: all that
+# `make up` needs) and .dev (requirements-dev.lock besides). Neither is made again until its lock changes.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --no-compile
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+UV_VERSION := 0.13.9
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+
+# What may be given on the command line: make test T=tests/unit ARGS="-x -k cron"; make up ARGS="--port 9000"
+PYTHON ?=
+T ?=
+ARGS ?=
+UPGRADE ?=
+
+# CI runs everything or fails: a skipped test counts as a failed one.
+NOSKIP := $(if $(filter true,$(CI)),-p tests.noskip)
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(DEV) ## Install everything, for running and for working on it, into .venv
+
+.PHONY: up
+up: $(RUNTIME) ## Run all of Timeball on this machine; Ctrl-C ends it
+	@exec $(VENV)/bin/timeball up $(ARGS)
+
+.PHONY: test
+test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
+	@$(PY) -m pytest $(NOSKIP) $(ARGS) $(T)
+
+.PHONY: check
+check: $(DEV) ## Check format, lint, types, layers, Lua, the committed tree, the installation
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy timeball api workers beat tools tests/noskip.py
+	$(VENV)/bin/lint-imports
+	$(PY) tools/lint_lua.py timeball/store/lua
+	$(PY) tools/check_tree.py
+	$(PY) -m pip check
+
+.PHONY: fmt
+fmt: $(DEV) ## Format the code and mend what can be mended
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: lock
+lock: ## Write both locks anew from requirements*.txt; UPGRADE=1 takes newer releases
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && python=$$(sh tools/find_python.sh $(PYTHON)) && \
+	$$python -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv==$(UV_VERSION) && PATH="$$dir/bin:$$PATH" && \
+	echo 'setuptools>=80' | $(LOCK) $(if $(UPGRADE),--upgrade) requirements.txt - -o requirements.lock && \
+	$(LOCK) $(if $(UPGRADE),--upgrade) -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+# pip would compile on one core and only as asked by the environment; compileall uses them all, and the
+# processes of `make up` start three times as fast for it.
+COMPILE := $(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+
+$(PY):
+	@python=$$(sh tools/find_python.sh $(PYTHON)) && echo "Making $(VENV) with $$($$python --version)" && \
+	$$python -m venv $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(PY)
+	@echo "Installing what Timeball needs to run"
+	@$(PIP) --no-deps --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "Installing what the tests and checks need"
+	@$(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	@$(COMPILE)
+	@touch $@
