@@ -1,1 +1,1 @@
-"""The supervisor behind `timeball up`."""
+"""`timeball up`: the whole product as one command, supervised by one parent process."""
