@@ -1,0 +1,82 @@
+"""The parts that every verb needs, opened once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from celery import Celery
+
+from timeball import queue
+from timeball.errors import ConfigError
+from timeball.settings import Settings
+from timeball.store import keys
+from timeball.store.projects import Vault
+from timeball.store.scripts import Client, connect
+from timeball.store.tasks import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Settings, the store, the vault and the queue of one process."""
+
+    settings: Settings
+    client: Client
+    vault: Vault
+    celery: Celery
+
+    @property
+    def horizon_ms(self) -> int:
+        """How far ahead bells are sent."""
+        return int(self.settings.bell_horizon.total_seconds() * 1000)
+
+    def shard(self, project: str) -> int:
+        return keys.shard_of(project, self.settings.shards)
+
+    def prefix(self, project: str) -> str:
+        """What the keys of a project's tasks begin with."""
+        return keys.prefix(self.shard(project))
+
+    def ring(self, project: str, bells: Iterable[Bell]) -> None:
+        """Send the messages that a move asked for."""
+        for bell in bells:
+            queue.send_bell(self.celery, bell.kind, self.shard(project), bell.delay)
+
+
+def open_house(settings: Settings) -> House:
+    """Raises ConfigError when there is no master secret; nothing is connected yet."""
+    if settings.secret is None:
+        raise ConfigError(["TIMEBALL_SECRET is not set: it encrypts signing secrets at rest"])
+    return House(
+        settings=settings,
+        client=connect(settings.redis_url),
+        vault=Vault(settings.secret),
+        celery=queue.make_app(settings),
+    )
+
+
+def check_store(house: House) -> list[str]:
+    """What makes this Redis unfit to keep tasks, in words; empty when it is fit.
+
+    Raises StoreUnavailable when it does not answer.
+    """
+    from timeball.store.scripts import store_errors
+
+    faults = []
+    with store_errors():
+        memory = house.client.info("memory")
+        persistence = house.client.info("persistence")
+        server = house.client.info("server")
+    version = str(server.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
+        faults.append(f"Redis {version} is too old: Timeball needs 6.2 or later")
+    if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
+        faults.append(
+            f"Redis evicts keys when it is full (maxmemory-policy {memory.get('maxmemory_policy')}): "
+            "set maxmemory-policy noeviction, or tasks would vanish"
+        )
+    if not persistence.get("aof_enabled"):
+        faults.append(
+            "Redis keeps no append-only file (appendonly no): set appendonly yes, or a restart loses tasks"
+        )
+    return faults

@@ -1,0 +1,69 @@
+"""Taking tasks in, and what callers may do with them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from timeball.dispatch.house import House
+from timeball.model.attempt import Attempt
+from timeball.model.task import Draft, Task
+from timeball.store import tasks
+from timeball.store.tasks import Filter, Page, Submitted, Taken
+
+
+def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitted]:
+    """Take drafts of one project in, in order. Each `Submitted` has the task that stands for its draft.
+
+    `task` is None only for `Taken.KEY_REUSED`, or when the task it points to was deleted meanwhile.
+    Raises StoreUnavailable, after which nothing was promised: the same call may be made again.
+    """
+    prefix = house.prefix(project)
+    taken, bells = tasks.submit(house.client, prefix, drafts, house.horizon_ms)
+    house.ring(project, bells)
+    known = [s.id for s in taken if s.taken in (Taken.REPEATED, Taken.NAMED, Taken.KNOWN)]
+    if not known:
+        return taken
+    found = {t.id: t for t in tasks.get_many(house.client, prefix, known)}
+    return [s if s.task is not None else Submitted(s.taken, s.id, found.get(s.id)) for s in taken]
+
+
+def get(house: House, project: str, task_id: bytes) -> Task:
+    """One task. Raises NotFound."""
+    return tasks.get(house.client, house.prefix(project), project, task_id)
+
+
+def attempts(house: House, project: str, task_id: bytes) -> list[Attempt]:
+    """A task's attempts that ended, oldest first. Raises NotFound."""
+    return tasks.attempts(house.client, house.prefix(project), project, task_id)
+
+
+def find(house: House, project: str, wanted: Filter, limit: int, cursor: str | None) -> Page:
+    """One page of a project's tasks."""
+    return tasks.find(house.client, house.prefix(project), project, wanted, limit, cursor)
+
+
+def update(house: House, project: str, task_id: bytes, changes: dict[str, Any]) -> Task:
+    """Change a waiting task. Raises NotFound, Conflict, InvalidField."""
+    task, bells = tasks.update(
+        house.client, house.prefix(project), project, task_id, changes, house.horizon_ms
+    )
+    house.ring(project, bells)
+    return task
+
+
+def run(house: House, project: str, task_id: bytes) -> Task:
+    """Make a task due now, whatever its state. Raises NotFound, Conflict."""
+    task, bells = tasks.run(house.client, house.prefix(project), project, task_id, house.horizon_ms)
+    house.ring(project, bells)
+    return task
+
+
+def cancel(house: House, project: str, task_id: bytes) -> Task:
+    """Take a waiting task back. Raises NotFound, Conflict."""
+    return tasks.cancel(house.client, house.prefix(project), project, task_id)
+
+
+def delete(house: House, project: str, task_id: bytes) -> bool:
+    """Forget a task; False when there was none."""
+    return tasks.delete(house.client, house.prefix(project), project, [task_id]) == 1

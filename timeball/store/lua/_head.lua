@@ -1,0 +1,86 @@
+-- Shared by every move: the clock, the record, lanes and bells. Prepended to each file.
+-- KEYS[1] is the prefix of the shard. The record's layout is told in codec.py.
+local P = KEYS[1]
+local HEAD = '<BBHdBBBBHHI4I4ddd'
+local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
+local NAMED, TAGGED, EARLIER = 1, 2, 4
+local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
+local PAUSED = 9.1e15
+local kinds = { [0] = 'c', [1] = 'e' }
+
+-- the store's now in milliseconds: with the virtual clock, and without
+local function clock()
+  local t = redis.call('TIME')
+  local real = t[1] * 1000 + t[2] / 1000
+  return real + (tonumber(redis.call('GET', P .. 'clock')) or 0), real
+end
+
+local function unpack_head(record)
+  local h = {}
+  h.version, h.state, h.attempt, h.started, h.kind, h.lost, h.flags, h.priority, h.base,
+    h.lane_len, h.spec_len, h.body_len, h.due, h.created, h.ended = struct.unpack(HEAD, record)
+  h.lane = record:sub(53, 52 + h.lane_len)
+  h.project = h.lane:match('^[^/]*')
+  return h
+end
+
+local function pack_head(h)
+  return struct.pack(HEAD, h.version, h.state, h.attempt, h.started, h.kind, h.lost, h.flags,
+    h.priority, h.base, h.lane_len, h.spec_len, h.body_len, h.due, h.created, h.ended)
+end
+
+-- the record without its head and without the attempt that rides behind
+local function content(h, record)
+  return record:sub(53, 52 + h.lane_len + h.spec_len + h.body_len)
+end
+
+local function spec_of(h, record)
+  return cjson.decode(record:sub(53 + h.lane_len, 52 + h.lane_len + h.spec_len))
+end
+
+-- give the name of a task free, if the task still holds it
+local function unname(h, record, id)
+  if bit.band(h.flags, NAMED) == 0 then return end
+  local key, name = P .. 'name:' .. h.project, spec_of(h, record).n
+  if redis.call('HGET', key, name) == id then redis.call('HDEL', key, name) end
+end
+
+-- put a task in its lane, and the lane where a claim will see it
+local function place(h, id, due)
+  redis.call('ZADD', P .. 'lane:' .. h.lane, due, id)
+  redis.call('ZADD', P .. 'lanes:' .. kinds[h.kind], 'LT', due, h.lane)
+end
+
+-- Tell whoever must act that a task is due at `due`. Answers that instant when the caller has to
+-- send a Celery message for it, -1 when a resident pump knows or a message is under way.
+local function ring(kind, due, now, horizon)
+  if redis.call('ZCARD', P .. 'pumps:' .. kind) > 0 then
+    local wake = P .. 'wake:' .. kind
+    if due <= now + 1000 and redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, 1) end
+    return -1
+  end
+  if due > now + horizon then return -1 end
+  local bell = tonumber(redis.call('GET', P .. 'bell:' .. kind))
+  if bell and bell <= due then return -1 end
+  redis.call('SET', P .. 'bell:' .. kind, due, 'PX', math.floor(math.max(due - now, 0) + 3000))
+  return due
+end
+
+-- forget a task wholly; a call in flight goes on, and its finish will find nothing
+local function erase(id, h, record)
+  redis.call('ZREM', P .. 'lane:' .. h.lane, id)
+  redis.call('ZREM', P .. 'idx:' .. h.lane, id)
+  if h.state > RUNNING then redis.call('ZREM', P .. 'end:' .. h.project .. ':' .. h.state, id) end
+  if bit.band(h.flags, NAMED + TAGGED) > 0 then
+    local spec = spec_of(h, record)
+    if spec.n then
+      if h.state <= RUNNING then unname(h, record, id) end
+      redis.call('ZREM', P .. 'names:' .. h.project, spec.n .. '\0' .. id)
+    end
+    for _, tag in ipairs(spec.g or {}) do
+      redis.call('ZREM', P .. 'tag:' .. h.project .. ':' .. tag, id)
+    end
+  end
+  redis.call('DEL', P .. 't:' .. id)
+  if bit.band(h.flags, EARLIER) > 0 then redis.call('DEL', P .. 'a:' .. id) end
+end

@@ -1,0 +1,14 @@
+-- delete: forget tasks, whatever their state.
+-- KEYS[1]  prefix of the shard
+-- ARGV[1]  project, ARGV[2..] ids
+-- Answers how many were there.
+local n = 0
+for i = 2, #ARGV do
+  local record = redis.call('GET', P .. 't:' .. ARGV[i])
+  local h = record and unpack_head(record)
+  if h and h.project == ARGV[1] then
+    erase(ARGV[i], h, record)
+    n = n + 1
+  end
+end
+return n

@@ -1,0 +1,246 @@
+"""Projects, their keys, and the secrets that sign their calls.
+
+A key's text is `tb_<id>_<secret>`. The store holds a SHA-256 of the whole for checking it, and the text itself
+encrypted under the master secret, since a Mergent signature is keyed with the text (docs/adr/0002). Projects
+and keys live on shard 0.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken
+
+from timeball.errors import ConfigError, Conflict, InvalidField, NotFound
+from timeball.ids import token
+from timeball.model.project import ApiKey, Project, Scope
+from timeball.store import codec, keys
+from timeball.store.scripts import Client, store_errors
+
+PREFIX = keys.prefix(0)
+ALL_SCOPES = frozenset(Scope)
+
+
+class Vault:
+    """Encrypts what must be readable again, under the master secret."""
+
+    def __init__(self, master: str) -> None:
+        self._fernet = Fernet(base64.urlsafe_b64encode(hashlib.sha256(master.encode()).digest()))
+
+    def seal(self, text: str) -> str:
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The text again. Raises ConfigError when the master secret is another one."""
+        try:
+            return self._fernet.decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise ConfigError(
+                [
+                    "TIMEBALL_SECRET is not the one that this store was set up with: "
+                    "start with the old secret, or remove the store's data"
+                ]
+            ) from None
+
+
+def check_name(name: str) -> str:
+    """A project's name: 1 to 100 characters without control characters. Raises InvalidField."""
+    if not 1 <= len(name) <= 100 or re.search(r"[\x00-\x1f\x7f]", name):
+        raise InvalidField(
+            "name", "a project's name has 1 to 100 characters, none of them control characters"
+        )
+    return name
+
+
+def create_project(client: Client, vault: Vault, name: str) -> Project:
+    """A project of that name; the existing one when there is one already."""
+    check_name(name)
+    project_id = token(10)
+    with store_errors():
+        if not client.set(f"{PREFIX}pid:{name}", project_id, nx=True):
+            project_id = client.get(f"{PREFIX}pid:{name}").decode()
+        record = {
+            "name": name,
+            "created": codec.to_ms(datetime.now(UTC)),
+            "signing": [vault.seal("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())],
+        }
+        client.hsetnx(f"{PREFIX}projects", project_id, orjson.dumps(record))
+    return get_project(client, vault, project_id)
+
+
+def get_project(client: Client, vault: Vault, project_id: str) -> Project:
+    """A project with its secrets in clear. Raises NotFound."""
+    with store_errors():
+        raw = client.hget(f"{PREFIX}projects", project_id)
+    if raw is None:
+        raise NotFound("there is no such project")
+    return _project(project_id, orjson.loads(raw), vault)
+
+
+def _project(project_id: str, record: dict[str, Any], vault: Vault) -> Project:
+    return Project(
+        id=project_id,
+        name=record["name"],
+        created_at=codec.from_ms(record["created"]),
+        retries=record.get("retries", True),
+        signing_secrets=tuple(vault.open(sealed) for sealed in record["signing"]),
+    )
+
+
+def list_projects(client: Client, vault: Vault) -> list[Project]:
+    """Every project, oldest first."""
+    with store_errors():
+        raw = client.hgetall(f"{PREFIX}projects")
+    found = [_project(i.decode(), orjson.loads(r), vault) for i, r in raw.items()]
+    return sorted(found, key=lambda p: p.created_at)
+
+
+def project_ids(client: Client) -> list[str]:
+    """The ids of every project, in no order."""
+    with store_errors():
+        return [i.decode() for i in client.hkeys(f"{PREFIX}projects")]
+
+
+def set_retries(client: Client, project_id: str, on: bool) -> None:
+    """Whether a project's tasks are tried again at all, where the task itself says nothing."""
+    with store_errors():
+        raw = client.hget(f"{PREFIX}projects", project_id)
+        if raw is None:
+            raise NotFound("there is no such project")
+        record = orjson.loads(raw) | {"retries": on}
+        client.hset(f"{PREFIX}projects", project_id, orjson.dumps(record))
+
+
+def find_project(client: Client, vault: Vault, name: str) -> Project:
+    """The project of a name. Raises NotFound."""
+    with store_errors():
+        project_id = client.get(f"{PREFIX}pid:{name}")
+    if project_id is None:
+        raise NotFound(f"there is no project {name!r}")
+    return get_project(client, vault, project_id.decode())
+
+
+def create_key(
+    client: Client,
+    vault: Vault,
+    project_id: str,
+    scopes: Iterable[Scope] = ALL_SCOPES,
+    label: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its text, which is never shown again. Raises NotFound for an unknown project."""
+    get_project(client, vault, project_id)
+    key_id = token(8)
+    text = f"tb_{key_id}_{token(32)}"
+    created = datetime.now(UTC)
+    record: dict[str, Any] = {
+        "project": project_id,
+        "verifier": hashlib.sha256(text.encode()).hexdigest(),
+        "sealed": vault.seal(text),
+        "scopes": sorted(scopes),
+        "created": codec.to_ms(created),
+    }
+    if label:
+        record["label"] = label
+    if expires_at:
+        record["expires"] = codec.to_ms(expires_at)
+    with store_errors():
+        client.hset(f"{PREFIX}keys", key_id, orjson.dumps(record))
+    return _key(key_id, record), text
+
+
+def _key(key_id: str, record: dict[str, Any]) -> ApiKey:
+    return ApiKey(
+        id=key_id,
+        project=record["project"],
+        scopes=frozenset(Scope(s) for s in record["scopes"]),
+        created_at=codec.from_ms(record["created"]),
+        label=record.get("label"),
+        expires_at=codec.from_ms(record["expires"]) if "expires" in record else None,
+        revoked_at=codec.from_ms(record["revoked"]) if "revoked" in record else None,
+    )
+
+
+def list_keys(client: Client, project_id: str | None = None) -> list[ApiKey]:
+    """Keys without their secrets, oldest first; of one project or of all."""
+    with store_errors():
+        raw = client.hgetall(f"{PREFIX}keys")
+    found = [_key(i.decode(), orjson.loads(r)) for i, r in raw.items()]
+    return sorted(
+        (k for k in found if project_id is None or k.project == project_id),
+        key=lambda k: k.created_at,
+    )
+
+
+def revoke_key(client: Client, key_id: str) -> ApiKey:
+    """End a key. Its tasks are still called, signed with it. Raises NotFound, Conflict."""
+    with store_errors():
+        raw = client.hget(f"{PREFIX}keys", key_id)
+        if raw is None:
+            raise NotFound(f"there is no key {key_id!r}")
+        record = orjson.loads(raw)
+        if "revoked" in record:
+            raise Conflict(f"the key {key_id} was revoked before")
+        record["revoked"] = codec.to_ms(datetime.now(UTC))
+        client.hset(f"{PREFIX}keys", key_id, orjson.dumps(record))
+    return _key(key_id, record)
+
+
+_KEY_TEXT = re.compile(r"tb_([0-9A-Za-z]{8})_[0-9A-Za-z]{32}")
+
+
+def authenticate(client: Client, text: str) -> ApiKey | None:
+    """The key of a credential, or None when there is none such that is alive."""
+    match = _KEY_TEXT.fullmatch(text)
+    if match is None:
+        return None
+    with store_errors():
+        raw = client.hget(f"{PREFIX}keys", match[1])
+    if raw is None:
+        return None
+    record = orjson.loads(raw)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    key = _key(match[1], record)
+    dead = key.revoked_at is not None or (
+        key.expires_at is not None and key.expires_at <= datetime.now(UTC)
+    )
+    return key if hmac.compare_digest(digest, record["verifier"]) and not dead else None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """What a project's calls are signed with.
+
+    `secrets` are the live Standard Webhooks secrets; `texts` the keys' texts by id, for Mergent's
+    signature; `default_text` is for tasks whose key is gone.
+    """
+
+    secrets: tuple[str, ...]
+    texts: dict[str, str]
+    default_text: str
+    retries: bool
+
+
+def signing_keys(client: Client, vault: Vault, project_id: str) -> SigningKeys:
+    """Raises NotFound for an unknown project."""
+    project = get_project(client, vault, project_id)
+    with store_errors():
+        raw = client.hgetall(f"{PREFIX}keys")
+    records = {i.decode(): orjson.loads(r) for i, r in raw.items()}
+    own = sorted(
+        ((i, r) for i, r in records.items() if r["project"] == project_id),
+        key=lambda item: item[1]["created"],
+    )
+    texts = {i: vault.open(r["sealed"]) for i, r in own}
+    return SigningKeys(
+        project.signing_secrets, texts, next(iter(texts.values()), ""), project.retries
+    )

@@ -1,0 +1,154 @@
+"""What pumps do in the store: claim, finish, sleep; and what beat does for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from timeball.store import keys
+from timeball.store.codec import Claimed, decode_claimed
+from timeball.store.scripts import Arg, Client, call, store_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought.
+
+    `now_ms` is the store's clock; `next_ms` the instant at which more may be due (not after `now_ms` when
+    there is more already, -1 when nothing waits); `pumps` how many are awake.
+    """
+
+    now_ms: int
+    next_ms: int
+    pumps: int
+    tasks: list[Claimed]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One result to write: what follows is `state` (a code of codec.STATES) and, for a retry, `due_ms`."""
+
+    id: bytes
+    attempt: int
+    state: int
+    due_ms: int
+    entry: bytes
+
+
+def claim(
+    client: Client, prefix: str, pump: str, want: int, lane_calls: int, kind: str = keys.CALL
+) -> Claim:
+    """Take up to `want` due tasks; with 0 it is only a heartbeat. Raises StoreUnavailable."""
+    answer = call(client, "claim", prefix, [kind, pump, want, lane_calls])
+    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(3, len(answer), 2)]
+    return Claim(answer[0], answer[1], answer[2], tasks)
+
+
+def finish(
+    client: Client,
+    prefix: str,
+    pump: str,
+    results: Sequence[Finished],
+    counters: dict[str, dict[str, int]],
+    kind: str = keys.CALL,
+) -> list[int]:
+    """Write results, all at once. Answers 1 for written, 0 for late, -1 for a deleted task."""
+    args: list[Arg] = [pump, kind, orjson.dumps(counters)]
+    for r in results:
+        args += (r.id, r.attempt, r.state, r.due_ms, r.entry)
+    answer: list[int] = call(client, "finish", prefix, args)
+    return answer
+
+
+def release(
+    client: Client, prefix: str, pump: str, horizon_ms: int, kind: str = keys.CALL
+) -> float | None:
+    """A pump goes to sleep. Answers the instant (ms) of the bell that its successor needs, if any."""
+    due = call(client, "release", prefix, [kind, pump, horizon_ms])
+    return None if due < 0 else float(due)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """How many tasks of dead pumps went back to their lanes, and how many died of being lost too often."""
+
+    returned: int
+    died: int
+    bell: bool
+
+
+def rescue(
+    client: Client,
+    prefix: str,
+    fence: int,
+    *,
+    silence_ms: int,
+    watch_ms: int,
+    max_lost: int,
+    horizon_ms: int,
+    kind: str = keys.CALL,
+) -> Rescued | None:
+    """Give the tasks of dead pumps back; None when another beat leads now."""
+    answer = call(
+        client, "rescue", prefix, [fence, kind, silence_ms, watch_ms, max_lost, horizon_ms]
+    )
+    if answer == -1:
+        return None
+    return Rescued(answer[0], answer[1], answer[2] >= 0)
+
+
+def ring(
+    client: Client, prefix: str, fence: int, horizon_ms: int, kind: str = keys.CALL
+) -> float | None:
+    """The instant (ms) of a bell that is missing, if any. Never raises for an old fence: answers None."""
+    due = call(client, "ring", prefix, [fence, kind, horizon_ms])
+    return None if due is None or due < 0 else float(due)
+
+
+def prune(
+    client: Client,
+    prefix: str,
+    fence: int,
+    project: str,
+    state: int,
+    age_ms: int,
+    count: int,
+    most: int,
+) -> int:
+    """Forget ended tasks that are too old or too many; answers how many, -1 for an old fence."""
+    return int(call(client, "prune", prefix, [fence, project, state, age_ms, count, most]))
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Whether this beat leads: its fence (0 when not), and who does."""
+
+    fence: int
+    leader: str
+
+
+def lead(client: Client, prefix: str, beat: str, lease_ms: int) -> Lead:
+    """Take or keep the lease of the leading beat; a lease of 0 gives it up."""
+    fence, leader = call(client, "lead", prefix, [beat, lease_ms])
+    return Lead(int(fence), leader.decode())
+
+
+def clock(client: Client, prefix: str) -> tuple[float, float]:
+    """(now, offset) of the store in ms: its clock, and how far the virtual one is ahead of it."""
+    with store_errors():
+        seconds, micros = client.time()
+        offset: Any = client.get(f"{prefix}clock")
+    ahead = float(offset or 0)
+    return seconds * 1000 + micros / 1000 + ahead, ahead
+
+
+def awake(client: Client, prefix: str, kind: str = keys.CALL) -> dict[str, float]:
+    """Pumps that are awake, with their last heartbeat (ms of the store's real clock)."""
+    with store_errors():
+        return {
+            member.decode(): score
+            for member, score in client.zrange(f"{prefix}pumps:{kind}", 0, -1, withscores=True)
+        }

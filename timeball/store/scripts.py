@@ -1,0 +1,110 @@
+"""The moves: one Lua file each, sent by their digest; and the connection to the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from timeball.errors import StoreError, StoreFull, StoreUnavailable
+
+Client = Any
+"""A redis-py client that answers bytes; its own types say a union of all that any command may answer."""
+
+Arg = bytes | str | int | float
+
+
+class Script:
+    """One move: its text with the shared head, and the digest by which Redis knows it."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("timeball.store") / "lua"
+        head = (folder / "_head.lua").read_text()
+        self.name = name
+        self.text = head + (folder / f"{name}.lua").read_text()
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@cache
+def script(name: str) -> Script:
+    """The move of that name; read once a process."""
+    return Script(name)
+
+
+def connect(url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0) -> Client:
+    """A client of the store at `url` (redis://, rediss://, unix:// or sentinel://host:port,.../service).
+
+    Nothing is sent before the first command. Commands that meet a broken connection are sent once
+    more: every move may be repeated safely.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": connect_timeout,
+        "health_check_interval": 15,
+        "retry": Retry(ConstantBackoff(0.02), 1),
+        "protocol": 2,
+    }
+    if url.startswith("sentinel://"):
+        hosts, _, service = url.removeprefix("sentinel://").partition("/")
+        credentials, _, hosts = hosts.rpartition("@")
+        if credentials:
+            user, _, password = credentials.rpartition(":")
+            options |= {"username": user or None, "password": password}
+        nodes = [
+            (host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379))
+            for host in hosts.split(",")
+        ]
+        return Sentinel(nodes, **options).master_for(service or "mymaster")  # type: ignore[no-untyped-call]
+    if not url.startswith("unix://"):
+        options["socket_keepalive"] = True
+    else:
+        options.pop("socket_connect_timeout")
+    return redis.Redis.from_url(url, **options)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn what redis-py raises into the errors of the house."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise StoreFull("the store has no memory left") from error
+    except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError) as error:
+        raise StoreUnavailable("the store does not answer") from error
+    except ResponseError as error:
+        text = str(error)
+        if "OOM" in text:
+            raise StoreFull("the store has no memory left") from error
+        if text.startswith(("MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY")):
+            raise StoreUnavailable(f"the store refuses writes: {text[:80]}") from error
+        raise StoreError(f"the store refused a command: {text}") from error
+    except RedisError as error:
+        raise StoreError(str(error)) from error
+
+
+def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
+    """Make a move. Raises StoreUnavailable, StoreFull or StoreError."""
+    move = script(name)
+    with store_errors():
+        try:
+            return client.execute_command("EVALSHA", move.digest, 1, prefix, *args)
+        except NoScriptError:
+            return client.execute_command("EVAL", move.text, 1, prefix, *args)
