@@ -1,0 +1,94 @@
+"""What beat does for all: bells that nobody rang, tasks of dead pumps, tasks past their time."""
+
+from __future__ import annotations
+
+from timeball import logs, queue
+from timeball.dispatch.house import House
+from timeball.model.task import State
+from timeball.store import codec, keys, projects, pumps
+from timeball.store.scripts import store_errors
+
+SILENCE_MS = 5000
+"""A pump that has said nothing for so long is dead."""
+WATCH_MS = 1500
+"""So long a silent pump is watched before: a store that was frozen condemns nobody."""
+PRUNE_AT_ONCE = 500
+"""Tasks forgotten in one move, so that no other client waits long."""
+PRUNE_ROUNDS = 40
+
+log = logs.get(__name__)
+
+
+def ring(house: House, fence: int) -> None:
+    """Send the bells that are missing: due work without a pump, and dues that came within the horizon."""
+    for shard in range(house.settings.shards):
+        prefix = keys.prefix(shard)
+        for kind in (keys.CALL, keys.EXPORT):
+            due_ms = pumps.ring(house.client, prefix, fence, house.horizon_ms, kind)
+            if due_ms is not None:
+                now_ms, _ = pumps.clock(house.client, prefix)
+                queue.send_bell(house.celery, kind, shard, max(0.0, (due_ms - now_ms) / 1000))
+
+
+def rescue(house: House, fence: int) -> None:
+    """Give the tasks of dead pumps back to their lanes."""
+    for shard in range(house.settings.shards):
+        for kind in (keys.CALL, keys.EXPORT):
+            rescued = pumps.rescue(
+                house.client,
+                keys.prefix(shard),
+                fence,
+                silence_ms=SILENCE_MS,
+                watch_ms=WATCH_MS,
+                max_lost=house.settings.max_lost,
+                horizon_ms=house.horizon_ms,
+                kind=kind,
+            )
+            if rescued is None:
+                continue
+            if rescued.returned or rescued.died:
+                log.warning(
+                    "a pump died: its tasks were given back",
+                    shard=shard,
+                    returned=rescued.returned,
+                    died=rescued.died,
+                )
+            if rescued.bell:
+                queue.send_bell(house.celery, kind, shard, 0.0)
+
+
+def prune(house: House, fence: int) -> None:
+    """Forget ended tasks that are past retention."""
+    settings = house.settings
+    ages = {
+        State.SUCCEEDED: settings.retention_succeeded,
+        State.CANCELLED: settings.retention_succeeded,
+        State.DEAD: settings.retention_failed,
+    }
+    forgotten = 0
+    for project in projects.project_ids(house.client):
+        for state, age in ages.items():
+            for _ in range(PRUNE_ROUNDS):
+                gone = pumps.prune(
+                    house.client,
+                    house.prefix(project),
+                    fence,
+                    project,
+                    codec.STATE_CODES[state],
+                    int(age.total_seconds() * 1000),
+                    settings.retention_count,
+                    PRUNE_AT_ONCE,
+                )
+                if gone < 0:
+                    return
+                forgotten += gone
+                if gone < PRUNE_AT_ONCE:
+                    break
+    if forgotten:
+        log.info("forgot ended tasks past retention", tasks=forgotten)
+
+
+def raise_fence(house: House, shard: int, fence: int) -> None:
+    """Tell another shard of a new leader. The lease itself lives on shard 0."""
+    with store_errors():
+        house.client.set(f"{keys.prefix(shard)}fence", fence)
