@@ -45,8 +45,8 @@ check: $(DEV) ## Check format, lint, types, layers, Lua, the committed tree, the
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy timeball api workers beat tools tests/noskip.py
 	$(VENV)/bin/lint-imports
-	$(PY) tools/lint_lua.py timeball/store/lua
-	$(PY) tools/check_tree.py
+	$(PY) -m tools.lint_lua timeball/store/lua
+	$(PY) -m tools.check_tree
 	$(PY) -m pip check
 
 .PHONY: fmt
