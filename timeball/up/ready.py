@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -24,46 +24,44 @@ def curl(facts: Mapping[str, Any]) -> str:
 
 
 def block(
-    facts: Mapping[str, Any],
-    *,
-    seconds: float | None,
-    workers: int,
-    beats: int,
-    embedded: bool,
-    own_ports: Sequence[int],
-    allowed: str,
+    facts: Mapping[str, Any], environment: Mapping[str, str], seconds: float | None = None
 ) -> str:
-    """The block. `seconds` is how long the start took; None when it is shown again later."""
-    head = f"ready in {seconds:.1f} s" if seconds is not None else "running"
-    state = [
-        "api ok",
-        f"worker ok ({workers} processes)",
-        f"beat ok ({beats})",
-        "redis ok (" + ("embedded, append-only file on, noeviction" if embedded else "yours") + ")",
-    ]
+    """The block. `environment` holds the run's settings; `seconds` is how long the start took, None when the
+    block is shown again."""
+    pids = facts["pids"]
+    state = ["api ok"]
+    state.append(f"worker ok ({facts['workers']} processes)")
+    state.append(f"beat ok ({len(pids.get('beat', ()))})")
+    if pids.get("redis"):
+        state.append("redis ok (embedded, append-only file on, noeviction)")
+    else:
+        state.append("redis ok (yours)")
     rows = [
         ("API", f"{facts['url']}/v2", f"health at {facts['url']}/readyz"),
         ("Inbox", facts["inbox_url"], "shows each test call; its page tells how to make it fail"),
     ]
     if facts["flower_url"]:
-        rows.append(
-            ("Flower", facts["flower_url"], f"{facts['flower_user']} / {facts['flower_password']}")
-        )
+        login = f"user {facts['flower_user']}, password {facts['flower_password']}"
+        rows.append(("Flower", facts["flower_url"], login))
     rows += [
         ("Dev key", facts["api_key"], ""),
         ("Data", facts["data"], "stays when you stop; the next start picks up from here"),
     ]
-    wide = max(len(str(what)) for name, what, why in rows if why)
-    lines = ["", f"  {head}   {'  '.join(state)}", ""]
-    lines += [f"  {name:<8} {what!s:<{wide}}  {why}".rstrip() for name, what, why in rows]
-    reach = f"calls may reach public addresses and {allowed or 'no private ones'}"
-    ports = ", ".join(map(str, own_ports))
-    lines += [
-        f"  {'Targets':<8} {reach} (TIMEBALL_ALLOWED_TARGETS), never our own ports {ports}",
-        "",
-        f"  Try: {curl(facts)}",
-        "",
-        "  Ctrl-C stops it all; calls in flight finish.",
-        "",
-    ]
-    return "\n".join(lines)
+    wide = max(len(str(what)) for _, what, why in rows if why)
+    allowed = environment.get("TIMEBALL_ALLOWED_TARGETS", "")
+    reach = f"public addresses and {allowed}" if allowed else "public addresses only"
+    closed = environment.get("TIMEBALL_OWN_PORTS", "").replace(",", ", ")
+    return "\n".join(
+        [
+            "",
+            f"  {f'ready in {seconds:.1f} s' if seconds is not None else 'running'}   {'  '.join(state)}",
+            "",
+            *(f"  {name:<8} {what!s:<{wide}}  {why}".rstrip() for name, what, why in rows),
+            f"  {'Calls':<8} may reach {reach} (TIMEBALL_ALLOWED_TARGETS), never our own ports {closed}",
+            "",
+            f"  Try: {curl(facts)}",
+            "",
+            "  Ctrl-C stops it all; calls in flight finish.",
+            "",
+        ]
+    )

@@ -271,6 +271,7 @@ class _Stack:
             "flower_url": self.url("flower") if flower else None,
             "flower_user": FLOWER_USER if flower else None,
             "flower_password": self.flower_password if flower else None,
+            "workers": self.options.workers,
             "data": str(self.folder.path),
             "pids": dict(self.pids),
         }
@@ -283,15 +284,7 @@ class _Stack:
             write_atomically(self.options.ready_file, ready.as_json(facts))
 
     def _ready(self) -> None:
-        block = ready.block(
-            self.facts(),
-            seconds=time.monotonic() - self.began,
-            workers=self.options.workers,
-            beats=self.options.beats,
-            embedded=self.server is not None,
-            own_ports=self.own_ports(),
-            allowed=self.environment.get("TIMEBALL_ALLOWED_TARGETS", ""),
-        )
+        block = ready.block(self.facts(), self.environment, time.monotonic() - self.began)
         self.console.drain(0.2)
         try:
             print(block, flush=True)

@@ -1,0 +1,54 @@
+"""What commands that speak to the store share: `--data`, and the settings it stands for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from timeball.errors import ConfigError
+from timeball.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_option(command: F) -> F:
+    """The option `--data` of a command."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Use the settings of the `timeball up` that runs on this data folder, "
+        "instead of the environment's.",
+    )(command)
+
+
+def settings_for(data: Path | None) -> Settings:
+    """The settings of the run on a data folder, or those of the environment. Raises ConfigError."""
+    from timeball import settings
+    from timeball.up.folder import read_run
+
+    environ = dict(os.environ)
+    if data is not None:
+        environment, _ = read_run(data)
+        for name in environment:
+            # The run's value wins in either of its two forms.
+            base = name.removesuffix("_FILE")
+            environ.pop(base, None)
+            environ.pop(base + "_FILE", None)
+        environ.update(environment)
+    return settings.load(environ)
+
+
+def master_secret(settings: Settings) -> str:
+    """Raises ConfigError when there is none."""
+    if settings.secret is None:
+        raise ConfigError(
+            [
+                "TIMEBALL_SECRET is not set: set it as the API and the workers have it, "
+                "or name the data folder of a running `timeball up` with --data"
+            ]
+        )
+    return settings.secret
