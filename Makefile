@@ -21,6 +21,9 @@ T ?=
 ARGS ?=
 UPGRADE ?=
 
+# What `make test` leaves to targets of their own.
+MARKS := not faults and not soak
+
 # CI runs everything or fails: a skipped test counts as a failed one.
 NOSKIP := $(if $(filter true,$(CI)),-p tests.noskip)
 
@@ -37,7 +40,7 @@ up: $(RUNTIME) ## Run all of Timeball on this machine; Ctrl-C ends it
 
 .PHONY: test
 test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
-	@$(PY) -m pytest $(NOSKIP) $(ARGS) $(T)
+	@$(PY) -m pytest $(NOSKIP) -m "$(MARKS)" $(ARGS) $(T)
 
 .PHONY: check
 check: $(DEV) ## Check format, lint, types, layers, Lua, the committed tree, the installation
