@@ -60,6 +60,15 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
+def send_help(app: Celery, kind: str, shard: int, life: float) -> None:
+    """Ask for one more pump, if a worker process is free within `life` seconds."""
+    job, queue = _JOBS[kind]
+    try:
+        app.send_task(job, args=(shard,), queue=queue, expires=life, retry=False)
+    except (OperationalError, OSError) as error:
+        log.info("the broker took no call for help", error=str(error)[:200])
+
+
 def send_bell(app: Celery, kind: str, shard: int, delay: float) -> bool:
     """Ask a worker to look at a shard in `delay` seconds.
 

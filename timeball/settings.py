@@ -177,6 +177,9 @@ class Settings:
         timedelta(seconds=30),
         "How long one pump job runs before it hands over.",
     )
+    stop_grace: timedelta = _setting(
+        _seconds(0, 900), timedelta(seconds=6), "How long a stopping worker lets calls in flight finish."
+    )
     bell_horizon: timedelta = _setting(
         _seconds(1, 3600),
         timedelta(seconds=60),

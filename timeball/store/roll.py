@@ -59,4 +59,4 @@ def roll(client: Client) -> list[Entry]:
 
 def _now(client: Client) -> float:
     seconds, micros = client.time()
-    return float(seconds) + micros / 1_000_000
+    return float(seconds + micros / 1_000_000)

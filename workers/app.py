@@ -1,0 +1,134 @@
+"""The Celery app of the workers: `celery -A workers.app worker -P prefork`.
+
+Each prefork child runs at most one pump at a time; its caller, with all its connections, is made once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from functools import cache
+from multiprocessing import RawValue
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+
+from timeball import __version__, egress, logs, queue
+from timeball.dispatch.house import House, open_house
+from timeball.errors import StoreError
+from timeball.settings import load
+from timeball.store import roll
+from timeball.store.scripts import connect
+from workers.call import Caller
+from workers.prepare import Signers
+from workers.pump import Pump
+
+WATCHDOG_SECONDS = 60
+
+settings = load()
+app = queue.make_app(settings)
+log = logs.get(__name__)
+
+# Set in the main process before the fork of the children, so that they see it change.
+_stopping = RawValue("b", 0)
+
+
+@setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    logs.configure(settings, "worker")
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    _stopping.value = 1
+
+
+@worker_process_init.connect
+def _forget_parent(**_: Any) -> None:
+    # a child must not use connections that were opened before the fork
+    _house.cache_clear()
+    _caller.cache_clear()
+    _signers.cache_clear()
+
+
+@cache
+def _house() -> House:
+    return open_house(settings)
+
+
+@cache
+def _caller() -> Caller:
+    return Caller(
+        egress.Policy.parse(
+            settings.allowed_targets,
+            settings.denied_targets,
+            settings.own_ports,
+            settings.own_addresses,
+        ),
+        connect_timeout_ms=round(settings.connect_timeout.total_seconds() * 1000),
+        keep_bytes=settings.response_keep_bytes,
+        read_bytes=settings.response_read_bytes,
+        ca_file=settings.ca_file,
+    )
+
+
+@cache
+def _signers() -> Signers:
+    return Signers(_house().client, _house().vault)
+
+
+def _must_stop() -> bool:
+    """Asked by the pump in every turn of its loop; also feeds the watchdog.
+
+    A loop that hangs, in a callback or in native code, is ended by the alarm after a minute: its tasks have
+    long been rescued, and the pool starts a fresh process.
+    """
+    signal.setitimer(signal.ITIMER_REAL, WATCHDOG_SECONDS)
+    return bool(_stopping.value)
+
+
+@app.task(name=queue.PUMP_JOB)
+def pump(shard: int) -> None:
+    """One run of the pump on a shard."""
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    try:
+        calls = Pump(_house(), shard, _caller(), _signers(), worker, _must_stop).run()
+        log.info("the pump sleeps", shard=shard, calls=calls)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class RollCall(bootsteps.StartStopStep):
+    """The worker's main process signs the roll every two seconds."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.client = connect(settings.redis_url, timeout=1.0, connect_timeout=1.0)
+        self.who = f"{socket.gethostname()}:{os.getpid()}"
+        self.entry: Any = None
+
+    def start(self, parent: Any) -> None:
+        self.entry = parent.timer.call_repeatedly(roll.EVERY_SECONDS, self.sign, (parent,))
+        self.sign(parent)
+
+    def sign(self, parent: Any) -> None:
+        facts = {"processes": parent.concurrency, "version": __version__}
+        try:
+            roll.sign_in(self.client, "worker", self.who, facts)
+        except StoreError:
+            log.debug("the roll could not be signed")
+
+    def stop(self, parent: Any) -> None:
+        if self.entry is not None:
+            self.entry.cancel()
+        try:
+            roll.sign_off(self.client, "worker", self.who)
+        except StoreError:
+            log.debug("the roll could not be signed off")
+
+
+app.steps["worker"].add(RollCall)

@@ -1,0 +1,346 @@
+"""The HTTP call: libcurl's multi interface on an epoll, and what a finished call looks like.
+
+A `Caller` belongs to one process and keeps its connections between calls. Nothing here knows the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pycurl
+
+from timeball import __version__
+from timeball.model.attempt import Outcome
+from timeball.store.codec import Claimed
+
+USER_AGENT = f"Timeball/{__version__}"
+
+_REFUSED = frozenset(
+    {
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+    }
+)
+
+
+class Guard(Protocol):
+    """Decides which addresses may be called (timeball.egress.Policy)."""
+
+    def allows(self, host: str, ip: str, port: int) -> bool: ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A claimed task made ready to send. `lines` are whole header lines; `timeout_ms` is the total."""
+
+    claimed: Claimed
+    started_ms: float
+    url: str
+    host: str
+    method: str
+    lines: list[bytes]
+    body: bytes
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class Called:
+    """A call that ended. `raw_headers` is the last header block; times are seconds from the start."""
+
+    prepared: Prepared
+    outcome: Outcome
+    status: int | None
+    raw_headers: bytes
+    body: bytes
+    body_cut: bool
+    times: tuple[float, float, float, float, float]
+    error: str | None
+
+
+class _Slot:
+    """One libcurl handle with its buffers; used again and again."""
+
+    __slots__ = (
+        "blocked",
+        "caller",
+        "curl",
+        "free",
+        "headers",
+        "kept",
+        "over",
+        "prepared",
+        "received",
+        "room",
+    )
+
+    def __init__(self, caller: Caller, free: list[_Slot]) -> None:
+        self.caller, self.free = caller, free
+        self.curl = pycurl.Curl()
+        self.curl.slot = self
+        self.headers: list[bytes] = []
+        self.kept: list[bytes] = []
+        self.received = self.room = 0
+        self.over = False
+        self.blocked: str | None = None
+        self.prepared: Prepared | None = None
+        self._configure()
+
+    def _configure(self) -> None:
+        curl, caller = self.curl, self.caller
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.PROXY, "")  # no proxy from the environment
+        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
+        curl.setopt(pycurl.HTTP09_ALLOWED, 0)
+        curl.setopt(pycurl.USERAGENT, USER_AGENT)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, caller.connect_timeout_ms)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
+        curl.setopt(pycurl.HEADERFUNCTION, self.take_header)
+        curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
+        if caller.ca_file:
+            curl.setopt(pycurl.CAINFO, caller.ca_file)
+
+    def take_header(self, line: bytes) -> None:
+        headers = self.headers
+        if line[:5] == b"HTTP/":
+            headers.clear()  # what came before was a 1xx answer
+        elif len(headers) < 200:
+            headers.append(line)
+
+    def take_body(self, chunk: bytes) -> int | None:
+        size = len(chunk)
+        self.received += size
+        if self.room > 0:
+            self.kept.append(chunk if size <= self.room else chunk[: self.room])
+            self.room -= size
+        if self.received > self.caller.read_bytes:
+            self.over = True
+            return 0  # anything but the size ends the transfer
+        return None
+
+    def open_socket(self, _purpose: int, address: Any) -> Any:
+        assert self.prepared is not None
+        ip, port = address.addr[0], address.addr[1]
+        if not self.caller.guard.allows(self.prepared.host, _text(ip), port):
+            self.blocked = f"{_text(ip)} port {port} is not an allowed target"
+            return pycurl.SOCKET_BAD
+        return socket.socket(address.family, address.socktype, address.protocol)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+class Caller:
+    """Many calls at once in one thread.
+
+    `start` adds one; `wait` moves all of them on and hands over those that ended. Other file descriptors may
+    be watched in the same wait with `watch`.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        connect_timeout_ms: int,
+        keep_bytes: int,
+        read_bytes: int,
+        ca_file: str | None = None,
+    ) -> None:
+        self.guard = guard
+        self.connect_timeout_ms = connect_timeout_ms
+        self.keep_bytes, self.read_bytes = keep_bytes, read_bytes
+        self.ca_file = ca_file
+        self.busy = 0
+        self._posts: list[_Slot] = []
+        self._others: list[_Slot] = []
+        self._slots: list[_Slot] = []
+        self._epoll = select.epoll()
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._known: set[int] = set()
+        self._timer: float | None = None
+        multi = self._multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, 2000)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` from `wait` whenever `fd` can be read."""
+        self._watched[fd] = ready
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """End a watch; a closed descriptor is no error."""
+        if self._watched.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
+
+    def start(self, prepared: Prepared) -> None:
+        """Begin a call. Its end is handed over by a later `wait`."""
+        post = prepared.method == "POST"
+        free = self._posts if post else self._others
+        slot = free.pop() if free else self._new_slot(free)
+        curl = slot.curl
+        slot.prepared = prepared
+        slot.room, slot.received, slot.over = self.keep_bytes, 0, False
+        curl.setopt(pycurl.URL, prepared.url)
+        curl.setopt(pycurl.HTTPHEADER, prepared.lines)
+        curl.setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
+        if post:
+            curl.setopt(pycurl.POSTFIELDS, prepared.body)
+        else:
+            _set_method(curl, prepared.method, prepared.body)
+        self.busy += 1
+        self._multi.add_handle(curl)
+
+    def _new_slot(self, free: list[_Slot]) -> _Slot:
+        slot = _Slot(self, free)
+        self._slots.append(slot)
+        return slot
+
+    def wait(self, seconds: float) -> list[Called]:
+        """Move all calls on for at most `seconds`, less when something happened; hand over the ended."""
+        multi, timer = self._multi, self._timer
+        if timer is not None:
+            seconds = min(seconds, timer - time.monotonic())
+        # epoll counts whole milliseconds and rounds up what Python gives it; 0 only polls
+        events = self._epoll.poll(max(0.0, seconds), 512)
+        for fd, event in events:
+            ready = self._watched.get(fd)
+            if ready is not None:
+                ready()
+                continue
+            action = 0
+            if event & select.EPOLLIN:
+                action |= pycurl.CSELECT_IN
+            if event & select.EPOLLOUT:
+                action |= pycurl.CSELECT_OUT
+            if event & (select.EPOLLERR | select.EPOLLHUP):
+                action |= pycurl.CSELECT_ERR
+            multi.socket_action(fd, action)
+        if self._timer is not None and time.monotonic() >= self._timer:
+            self._timer = None
+            multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        return self._collect() if self.busy else []
+
+    def abandon(self) -> list[Prepared]:
+        """Cut every call that is still in flight; what their endpoints saw is unknown."""
+        left = []
+        for slot in [s for s in self._slots if s.prepared is not None]:
+            assert slot.prepared is not None
+            left.append(slot.prepared)
+            self._multi.remove_handle(slot.curl)
+            self._reset(slot)
+        return left
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.abandon()
+        self._multi.close()
+        self._epoll.close()
+
+    def _collect(self) -> list[Called]:
+        ended = []
+        while True:
+            queued, good, bad = self._multi.info_read(512)
+            ended += [self._end(curl, 0, "") for curl in good]
+            ended += [self._end(curl, code, message) for curl, code, message in bad]
+            if not queued:
+                return ended
+
+    def _end(self, curl: Any, code: int, message: str) -> Called:
+        slot: _Slot = curl.slot
+        prepared = slot.prepared
+        assert prepared is not None
+        status = curl.getinfo(pycurl.RESPONSE_CODE) or None
+        outcome, error = (
+            (Outcome.ANSWERED, None) if code == 0 else _judge(slot, code, message, status)
+        )
+        called = Called(
+            prepared,
+            outcome,
+            status if outcome is Outcome.ANSWERED or outcome is Outcome.TOO_LARGE else None,
+            b"".join(slot.headers),
+            b"".join(slot.kept) if slot.kept else b"",
+            slot.received > self.keep_bytes,
+            (
+                curl.getinfo(pycurl.NAMELOOKUP_TIME),
+                curl.getinfo(pycurl.CONNECT_TIME),
+                curl.getinfo(pycurl.APPCONNECT_TIME),
+                curl.getinfo(pycurl.STARTTRANSFER_TIME),
+                curl.getinfo(pycurl.TOTAL_TIME),
+            ),
+            error,
+        )
+        self._multi.remove_handle(curl)
+        self._reset(slot)
+        return called
+
+    def _reset(self, slot: _Slot) -> None:
+        slot.prepared = None
+        slot.blocked = None
+        slot.headers.clear()
+        slot.kept.clear()
+        slot.free.append(slot)
+        self.busy -= 1
+
+    def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
+        if what == pycurl.POLL_REMOVE:
+            if fd in self._known:
+                self._known.discard(fd)
+                with contextlib.suppress(OSError):  # libcurl may have closed it already
+                    self._epoll.unregister(fd)
+            return
+        mask = 0
+        if what & pycurl.POLL_IN:
+            mask |= select.EPOLLIN
+        if what & pycurl.POLL_OUT:
+            mask |= select.EPOLLOUT
+        if fd in self._known:
+            try:
+                self._epoll.modify(fd, mask)
+                return
+            except FileNotFoundError:
+                pass  # closed and opened again under the same number
+        self._known.add(fd)
+        self._epoll.register(fd, mask)
+
+    def _on_timer(self, timeout_ms: int) -> None:
+        self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
+
+
+def _set_method(curl: Any, method: str, body: bytes) -> None:
+    curl.setopt(pycurl.NOBODY, 0)
+    if method == "HEAD":
+        curl.setopt(pycurl.HTTPGET, 1)
+        curl.unsetopt(pycurl.CUSTOMREQUEST)
+        curl.setopt(pycurl.NOBODY, 1)
+    elif body:
+        curl.setopt(pycurl.POSTFIELDS, body)
+        curl.setopt(pycurl.CUSTOMREQUEST, method)
+    else:
+        curl.setopt(pycurl.HTTPGET, 1)
+        curl.setopt(pycurl.CUSTOMREQUEST, method)
+
+
+def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Outcome, str]:
+    if slot.blocked is not None:
+        return Outcome.BLOCKED, slot.blocked
+    if slot.over:
+        return Outcome.TOO_LARGE, f"the response is larger than {slot.caller.read_bytes} bytes"
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return Outcome.TIMED_OUT, message
+    if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:
+        return Outcome.REFUSED, message
+    return Outcome.UNREACHABLE, message

@@ -1,0 +1,244 @@
+"""From a claimed task to a request on the wire, and from its end to what the store writes.
+
+Both halves run for every call: what can be made once per project, host or policy is kept.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from timeball import logs
+from timeball.errors import TimeballError
+from timeball.ids import id_text
+from timeball.model.attempt import Outcome
+from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry
+from timeball.model.task import State
+from timeball.signing import Signer
+from timeball.store import codec, projects
+from timeball.store.codec import Claimed
+from timeball.store.projects import Vault
+from timeball.store.pumps import Finished
+from timeball.store.scripts import Client
+from timeball.verdict import Die, RetryAt, Succeed, judge, parse_retry_after, tells_no_retry
+from workers.call import Called, Prepared
+
+SIGNERS_LIVE_SECONDS = 5.0
+"""How soon a rotated secret is in use everywhere."""
+
+_SUCCEEDED = codec.STATE_CODES[State.SUCCEEDED]
+_DEAD = codec.STATE_CODES[State.DEAD]
+_SCHEDULED = codec.STATE_CODES[State.SCHEDULED]
+
+log = logs.get(__name__)
+
+
+class _Project(NamedTuple):
+    until: float
+    keys: projects.SigningKeys
+    signers: dict[str | None, Signer]
+
+
+class Signers:
+    """The signers of projects, read from the store when they are first needed and then every few seconds."""
+
+    def __init__(self, client: Client, vault: Vault) -> None:
+        self._client, self._vault = client, vault
+        self._projects: dict[str, _Project] = {}
+
+    def signer(self, project: str, key_id: str | None) -> Signer:
+        """The signer for a task of a project that was made with a key."""
+        known = self._project(project)
+        signer = known.signers.get(key_id)
+        if signer is None:
+            text = known.keys.texts.get(key_id or "", known.keys.default_text)
+            signer = known.signers[key_id] = Signer(known.keys.secrets, text)
+        return signer
+
+    def retries(self, project: str) -> bool:
+        """Whether the project's tasks are tried again where they say nothing themselves."""
+        return self._project(project).keys.retries
+
+    def _project(self, project: str) -> _Project:
+        now = time.monotonic()
+        known = self._projects.get(project)
+        if known is None or now >= known.until:
+            try:
+                keys = projects.signing_keys(self._client, self._vault, project)
+                known = _Project(now + SIGNERS_LIVE_SECONDS, keys, {})
+            except TimeballError as error:
+                # A call without its signature would be refused; an old one is better than none.
+                log.warning("signing keys could not be read", project=project, error=str(error))
+                keys = known.keys if known else projects.SigningKeys((), {}, "", True)
+                known = _Project(now + 0.5, keys, known.signers if known else {})
+            self._projects[project] = known
+        return known
+
+
+class Preparer:
+    """Makes requests of claimed tasks."""
+
+    def __init__(self, signers: Signers, default_timeout: timedelta) -> None:
+        self._signers = signers
+        self._timeout_ms = round(default_timeout.total_seconds() * 1000)
+
+    def prepare(self, claimed: Claimed, started_ms: float) -> Prepared:
+        """The request of a task, signed. `started_ms` is the store's now."""
+        spec = claimed.spec
+        project = claimed.lane.partition("/")[0]
+        task_id = id_text(claimed.id)
+        signer = self._signers.signer(project, spec.get("k"))
+        lines = signer.lines(task_id, int(time.time()), claimed.body)
+        lines.append(b"Timeball-Task: " + task_id.encode())
+        lines.append(b"Timeball-Attempt: %d" % claimed.attempt)
+        if "sc" in spec:
+            lines.append(b"Timeball-Schedule: " + spec["sc"].encode())
+            occurrence = codec.from_ms(spec["oc"]).isoformat(timespec="milliseconds")
+            lines.append(b"Timeball-Occurrence: " + occurrence.replace("+00:00", "Z").encode())
+        typed = False
+        for name, value in spec.get("h", ()):
+            lines.append(
+                f"{name}: {value}".encode("latin-1") if value else f"{name};".encode("latin-1")
+            )
+            typed = typed or name.lower() == "content-type"
+        if not typed:
+            lines.append(b"Content-Type:")  # libcurl would say that the body is a form
+        lines.append(b"Expect:")
+        return Prepared(
+            claimed,
+            started_ms,
+            spec["u"],
+            host_of(spec["u"]),
+            spec.get("m", "POST"),
+            lines,
+            claimed.body,
+            spec.get("t", self._timeout_ms),
+        )
+
+
+def host_of(url: str) -> str:
+    """The host that a URL names, without port; of a URL that intake has checked."""
+    authority = url[url.index("//") + 2 :].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    if authority.startswith("["):
+        return authority[1 : authority.index("]")].lower()
+    return authority.partition(":")[0].lower()
+
+
+class Recorder:
+    """Turns ended calls into results for the store, and counts them for the charts."""
+
+    def __init__(self, signers: Signers, worker: str) -> None:
+        self._signers, self._worker = signers, worker
+        self.counters: dict[str, dict[str, int]] = {}
+
+    def record(self, called: Called, ended_ms: float) -> Finished:
+        """What follows the call, and its line in the log."""
+        prepared = called.prepared
+        claimed = prepared.claimed
+        times = called.times
+        entry: dict[str, Any] = {
+            "n": claimed.attempt,
+            "o": called.outcome,
+            "at": int(prepared.started_ms),
+            "t": [int(t * 1_000_000) for t in times],
+            "w": self._worker,
+        }
+        status = called.status
+        if status is not None:
+            entry["s"] = status
+        if called.raw_headers:
+            entry["h"] = called.raw_headers[:2048].decode("latin-1").replace("\r\n", "\n").strip()
+        if called.body:
+            codec.encode_body(called.body, entry)
+        if called.body_cut:
+            entry["c"] = 1
+        if called.error:
+            entry["e"] = called.error
+        state, due_ms = _SUCCEEDED, 0
+        if status is None or not 200 <= status < 300:
+            state, due_ms = self._follow(called, ended_ms, entry)
+        self._count(claimed, state, prepared.started_ms, times[4])
+        return Finished(claimed.id, claimed.attempt, state, due_ms, orjson.dumps(entry))
+
+    def lost(self, prepared: Prepared, now_ms: float) -> Finished:
+        """The result of a call that was cut when the worker had to stop: at once again, by another."""
+        claimed = prepared.claimed
+        entry = {
+            "n": claimed.attempt,
+            "o": Outcome.LOST,
+            "at": int(prepared.started_ms),
+            "w": self._worker,
+            "e": "the worker stopped before the call ended",
+            "x": int(now_ms),
+        }
+        return Finished(claimed.id, claimed.attempt, _SCHEDULED, int(now_ms), orjson.dumps(entry))
+
+    def _follow(self, called: Called, ended_ms: float, entry: dict[str, Any]) -> tuple[int, int]:
+        claimed = called.prepared.claimed
+        ended_at = codec.from_ms(ended_ms)
+        retry_after = called.raw_headers and _header(called.raw_headers, b"retry-after")
+        no_retry = called.raw_headers and _header(called.raw_headers, b"task-no-retry")
+        verdict = judge(
+            outcome=called.outcome,
+            status=called.status,
+            attempt=claimed.attempt - claimed.base,
+            policy=self._policy(claimed),
+            ended_at=ended_at,
+            first_due_at=codec.from_ms(claimed.spec.get("s", claimed.created_ms)),
+            retry_after=parse_retry_after(retry_after, ended_at) if retry_after else None,
+            no_retry=tells_no_retry(no_retry) if no_retry else False,
+            chance=random.random(),  # noqa: S311 (jitter, not a secret)
+        )
+        match verdict:
+            case Succeed():
+                return _SUCCEEDED, 0
+            case RetryAt(at):
+                due_ms = codec.to_ms(at)
+                entry["x"] = due_ms
+                return _SCHEDULED, due_ms
+            case Die(reason):
+                entry["e"] = f"{entry['e']} ({reason})" if "e" in entry else str(reason)
+                return _DEAD, 0
+
+    def _policy(self, claimed: Claimed) -> Retry:
+        spec = claimed.spec
+        if "r" in spec:
+            return codec.decode_retry(spec["r"])
+        if not self._signers.retries(claimed.lane.partition("/")[0]):
+            return NO_RETRY
+        return MERGENT_SCHEDULED if "sc" in spec else MERGENT_DEFAULT
+
+    def _count(self, claimed: Claimed, state: int, started_ms: float, seconds: float) -> None:
+        project = claimed.lane.partition("/")[0]
+        fields = self.counters.get(project)
+        if fields is None:
+            fields = self.counters[project] = {}
+        name = _NAMES[state]
+        fields[name] = fields.get(name, 0) + 1
+        # Buckets by powers of two of a millisecond: d3 counts calls of 4 to 8 ms, l3 such lateness.
+        bucket = f"d{int(seconds * 1000).bit_length()}"
+        fields[bucket] = fields.get(bucket, 0) + 1
+        bucket = f"l{int(max(0.0, started_ms - claimed.due_ms)).bit_length()}"
+        fields[bucket] = fields.get(bucket, 0) + 1
+
+    def take_counters(self) -> dict[str, dict[str, int]]:
+        """What was counted since the last time, by project."""
+        counters, self.counters = self.counters, {}
+        return counters
+
+
+_NAMES = {_SUCCEEDED: "succeeded", _SCHEDULED: "retried", _DEAD: "dead"}
+
+
+def _header(raw: bytes, name: bytes) -> str | None:
+    """The last value of a header in a block of raw lines."""
+    found = None
+    for line in raw.split(b"\r\n"):
+        key, colon, value = line.partition(b":")
+        if colon and key.strip().lower() == name:
+            found = value.strip().decode("latin-1")
+    return found

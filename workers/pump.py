@@ -1,0 +1,204 @@
+"""The pump: one loop that claims due tasks, makes their calls, and writes how they ended.
+
+It runs as a Celery job, one a worker process. It ends when it has been idle for a slice, or when the worker
+stops; what is due then is left to the bell that it rings.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from timeball import logs, queue
+from timeball.dispatch.house import House
+from timeball.errors import StoreError
+from timeball.ids import token
+from timeball.store import keys, pumps
+from timeball.store.pumps import Finished
+from workers.call import Caller
+from workers.prepare import Preparer, Recorder, Signers
+from workers.wake import WakeUp
+
+HEARTBEAT_SECONDS = 0.5
+FLUSH_SECONDS = 0.005
+FLUSH_RESULTS = 100
+CLAIM_MOST = 200
+STORE_RETRY_SECONDS = 0.2
+HELP_EVERY_SECONDS = 5.0
+
+log = logs.get(__name__)
+
+
+class Stop(Protocol):
+    """Says whether this worker has been asked to stop."""
+
+    def __call__(self) -> bool: ...
+
+
+class Pump:
+    """One run of the pump on one shard.
+
+    `caller` and `signers` belong to the process and outlive the run. Call `run` once.
+    """
+
+    def __init__(
+        self, house: House, shard: int, caller: Caller, signers: Signers, worker: str, stop: Stop
+    ) -> None:
+        settings = house.settings
+        self.house, self.shard, self.caller, self.stop = house, shard, caller, stop
+        self.prefix = keys.prefix(shard)
+        self.name = f"{worker}#{token(6)}"
+        self.lane_calls, self.total_calls = settings.pump_calls, settings.pump_calls_total
+        self.idle_seconds = settings.pump_slice.total_seconds()
+        self.grace_seconds = settings.stop_grace.total_seconds()
+        self.preparer = Preparer(signers, settings.call_timeout)
+        self.recorder = Recorder(signers, worker)
+        self.results: list[Finished] = []
+        self.oldest = 0.0
+        self.claim_due = 0.0
+        self.heartbeat_due = 0.0
+        self.more = False
+        self.skew_ms = 0.0
+        self.called = 0
+        self.help_asked = 0.0
+        self.store_away = False
+
+    def run(self) -> int:
+        """Work until idle for a slice or told to stop. Answers how many calls were made."""
+        wake = WakeUp(self.house.client, f"{self.prefix}wake:{keys.CALL}", self.caller, self._woken)
+        busy_until = time.monotonic()
+        stopping_since: float | None = None
+        try:
+            while True:
+                now = time.monotonic()
+                if self.caller.busy or self.results:
+                    busy_until = now
+                if stopping_since is None and self.stop():
+                    stopping_since = now
+                if self._must_flush(now, stopping_since is not None):
+                    self._flush(now)
+                if stopping_since is not None:
+                    if not self.caller.busy and not self.results:
+                        break
+                    if now - stopping_since >= self.grace_seconds:
+                        self._give_up_calls()
+                        break
+                    if now >= self.heartbeat_due:
+                        self._claim(now, 0)
+                elif now >= self.claim_due or now >= self.heartbeat_due:
+                    self._claim(now, min(CLAIM_MOST, self.total_calls - self.caller.busy))
+                    if now - busy_until >= self.idle_seconds and not self.caller.busy:
+                        break
+                if not self.more:
+                    wake.arm()
+                self._step(now)
+        finally:
+            wake.close()
+        self._sleep()
+        return self.called
+
+    def _woken(self) -> None:
+        self.claim_due = 0.0
+
+    def _must_flush(self, now: float, stopping: bool) -> bool:
+        results = self.results
+        return bool(results) and (
+            len(results) >= FLUSH_RESULTS
+            or now - self.oldest >= FLUSH_SECONDS
+            or stopping
+            or not self.caller.busy
+        )
+
+    def _step(self, now: float) -> None:
+        due = min(self.claim_due, self.heartbeat_due)
+        if self.results:
+            due = min(due, self.oldest + FLUSH_SECONDS)
+        ended = self.caller.wait(due - now)
+        if not ended:
+            return
+        ended_at = time.monotonic()
+        ended_ms = ended_at * 1000 + self.skew_ms
+        if not self.results:
+            self.oldest = ended_at
+        for called in ended:
+            self.results.append(self.recorder.record(called, ended_ms))
+        self.called += len(ended)
+
+    def _claim(self, now: float, want: int) -> None:
+        """Take due tasks and start their calls; also the heartbeat."""
+        self.heartbeat_due = now + HEARTBEAT_SECONDS
+        try:
+            claim = pumps.claim(
+                self.house.client, self.prefix, self.name, max(0, want), self.lane_calls
+            )
+        except StoreError as error:
+            self._store_failed(error)
+            self.claim_due = now + STORE_RETRY_SECONDS
+            self.heartbeat_due = self.claim_due
+            return
+        self.store_away = False
+        after = time.monotonic()
+        self.skew_ms = claim.now_ms - after * 1000
+        for claimed in claim.tasks:
+            self.caller.start(self.preparer.prepare(claimed, claim.now_ms))
+        self.more = 0 <= claim.next_ms <= claim.now_ms
+        if self.more:
+            # with all slots taken, the next flush frees some and claims again
+            full = self.caller.busy >= self.total_calls
+            self.claim_due = self.heartbeat_due if full or not claim.tasks else after
+            if claim.pumps < 2 or claim.tasks:
+                self._ask_for_help(after)
+        elif claim.next_ms < 0:
+            self.claim_due = self.heartbeat_due
+        else:
+            self.claim_due = after + (claim.next_ms - claim.now_ms) / 1000
+
+    def _flush(self, now: float) -> None:
+        """Write the results; on a store that is away they are kept and written later."""
+        results = self.results
+        try:
+            pumps.finish(
+                self.house.client,
+                self.prefix,
+                self.name,
+                results,
+                self.recorder.counters,
+            )
+        except StoreError as error:
+            self._store_failed(error)
+            self.oldest = now + STORE_RETRY_SECONDS
+            return
+        self.recorder.take_counters()
+        results.clear()
+        self.claim_due = min(self.claim_due, now)
+
+    def _store_failed(self, error: StoreError) -> None:
+        if not self.store_away:
+            log.warning(
+                "the store is in trouble: results are kept", pump=self.name, error=str(error)
+            )
+        self.store_away = True
+
+    def _ask_for_help(self, now: float) -> None:
+        """There is more than this pump takes at once: ring for another one, now and then."""
+        if now - self.help_asked >= HELP_EVERY_SECONDS:
+            self.help_asked = now
+            queue.send_help(self.house.celery, keys.CALL, self.shard, HELP_EVERY_SECONDS)
+
+    def _give_up_calls(self) -> None:
+        now_ms = time.monotonic() * 1000 + self.skew_ms
+        for prepared in self.caller.abandon():
+            self.results.append(self.recorder.lost(prepared, now_ms))
+        log.warning("calls were cut to stop in time", pump=self.name, calls=len(self.results))
+        self._flush(time.monotonic())
+
+    def _sleep(self) -> None:
+        try:
+            due_ms = pumps.release(self.house.client, self.prefix, self.name, self.house.horizon_ms)
+            if due_ms is not None:
+                now_ms = time.monotonic() * 1000 + self.skew_ms
+                queue.send_bell(
+                    self.house.celery, keys.CALL, self.shard, max(0.0, (due_ms - now_ms) / 1000)
+                )
+        except StoreError as error:
+            log.warning("the pump could not sign off", pump=self.name, error=str(error))
