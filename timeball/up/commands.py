@@ -40,7 +40,7 @@ def _granian(
         # More may wait in the backlog than run, or a burst would be refused.
         *("--backlog", "2048", "--backpressure", str(threads * 4)),
         *("--workers-kill-timeout", str(kill_seconds), "--respawn-failed-workers"),
-        *("--log-level", "warning"),
+        *("--log-level", "error"),
         target,
     )
 

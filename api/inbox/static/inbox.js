@@ -1,0 +1,27 @@
+"use strict";
+// Shows what comes in while the page is looked at. Rows that were opened stay open.
+let known = null;
+
+async function look() {
+  if (document.hidden) return;
+  const answer = await fetch("/_inbox/count");
+  const now = await answer.text();
+  if (known !== null && now !== known) await renew();
+  known = now;
+}
+
+async function renew() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const list = document.getElementById("list");
+  const open = [...list.querySelectorAll("details[open]")].map((row) => row.dataset.number);
+  const fresh = page.getElementById("list");
+  for (const number of open) {
+    const row = fresh.querySelector(`details[data-number="${CSS.escape(number)}"]`);
+    if (row) row.open = true;
+  }
+  list.replaceWith(fresh);
+}
+
+setInterval(() => look().catch(() => {}), 1000);
+look().catch(() => {});
