@@ -1,0 +1,76 @@
+"""Rows out of a database, batch by batch, in constant memory and under one snapshot.
+
+One statement reads everything, so what it sees is one snapshot in all three databases. The ways, from fast to
+slow: PostgreSQL's COPY, which writes the CSV itself; SQLite's own cursor; a server-side cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from timeball.export.failures import ExportError, of_database
+
+BATCH = 2000
+"""Rows per batch: a few hundred kilobytes, and progress many times a second."""
+
+
+def batches(
+    connection: sa.Connection, statement: sa.Select[Any]
+) -> Generator[Sequence[Sequence[Any]]]:
+    """The statement's rows as the driver gives them. Raises ExportError; closing it early ends the read."""
+    raw = connection.dialect.name == "sqlite"
+    try:
+        if (
+            not raw
+        ):  # with this option SQLAlchemy would take the first rows into a buffer of its own
+            connection = connection.execution_options(stream_results=True, max_row_buffer=BATCH)
+        result = connection.execute(statement)
+        try:
+            if raw and result.cursor is not None:
+                while rows := result.cursor.fetchmany(BATCH):
+                    yield rows
+            else:
+                yield from result.partitions(BATCH)
+        finally:
+            result.close()
+    except ExportError:
+        raise
+    except Exception as error:
+        raise of_database(error) from None
+
+
+def copied(connection: sa.Connection, statement: sa.Select[Any]) -> Generator[list[bytes]]:
+    """The statement's rows as CSV lines that PostgreSQL wrote, each ending in LF. Raises ExportError.
+
+    COPY takes no parameters in the protocol. psycopg merges them on the client, each through libpq's own quoting
+    for this connection (its `ClientCursor` does the same), so a value cannot end its literal.
+    """
+    compiled = statement.compile(
+        dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
+    )
+    try:
+        driver: Any = connection.connection.driver_connection
+        with (
+            driver.cursor() as cursor,
+            # params must be given, even if empty: they are what turns the compiled %% into %
+            cursor.copy(f"COPY ({compiled}) TO STDOUT (FORMAT csv)", compiled.params) as stream,
+        ):
+            lines: list[bytes] = []
+            add = lines.append
+            for (
+                line
+            ) in stream:  # one message is one row: PostgreSQL manual, "Message Formats", CopyData
+                add(line)
+                if len(lines) >= BATCH:
+                    yield lines
+                    lines = []
+                    add = lines.append
+            if lines:
+                yield lines
+    except ExportError:
+        raise
+    except Exception as error:
+        raise of_database(error) from None
