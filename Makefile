@@ -46,7 +46,7 @@ test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
 check: $(DEV) ## Check format, lint, types, layers, Lua, the committed tree, the installation
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy timeball api workers beat tools tests/noskip.py
+	$(VENV)/bin/mypy timeball api workers beat tools deploy tests/noskip.py
 	$(VENV)/bin/lint-imports
 	$(PY) -m tools.lint_lua timeball/store/lua
 	$(PY) -m tools.check_tree
