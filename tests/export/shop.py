@@ -18,7 +18,8 @@ CHAIN, STRANGER = 1764, 1765
 
 TEXTS = (
     None, "", "NL", "nl", "NL ", "De Wolf", "wolfgang", "100%", "100", "1000", "a_b", "aXb", "O'Neil",
-    'say "hi", you', "back\\slash", "/slash/", "naïve", "naive", "日本語", "😀 smile", "line\nbreak", "crlf\r\nbreak", "tab\t",
+    'say "hi", you', "back\\slash", "/slash/", "naïve", "naive", "日本語", "😀 smile", "line\nbreak",
+    "crlf\r\nbreak", "tab\t",
     "=SUM(A1)", "'; DROP TABLE rows; --", "%(param_1)s", "$1", "$$x$$", ":name", "?", "{}", "NULL",
 )  # fmt: skip
 EDGES = tuple(
