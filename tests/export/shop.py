@@ -112,7 +112,7 @@ def fill(url: str, style: str, name: str = "members") -> None:
     """Make the shop's table, with times as `style` has them: native, spaced, lettered, epoch_s or epoch_ms."""
     engine = sa.create_engine(url)
     dialect = engine.dialect.name
-    raw = {"spaced": sa.DATETIME(), "lettered": sa.DATETIME()}
+    raw = {"spaced": sa.DATETIME(), "lettered": sa.DATETIME(), "epoch_s": sa.DATETIME()}
     instants: sa.types.TypeEngine[object] = sa.TIMESTAMP(timezone=True)
     if dialect in ("mysql", "mariadb"):
         instants = mysql.DATETIME(fsp=6)
@@ -120,10 +120,8 @@ def fill(url: str, style: str, name: str = "members") -> None:
             instants = sa.VARCHAR(40)
     elif dialect == "postgresql" and style == "lettered":
         instants = sa.Text()
-    elif style.startswith("epoch"):
-        instants = sa.Numeric()
-    elif style in raw:
-        instants = raw[style]
+    elif dialect == "sqlite":
+        instants = raw.get(style) or sa.Numeric()
     table = sa.Table(
         name,
         sa.MetaData(),

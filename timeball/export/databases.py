@@ -184,10 +184,23 @@ def probe(source: Source) -> tuple[Column, ...]:
                 owner = describe(source, table.c[source.chain_column], connection.dialect.name)
                 if owner.kind not in (Kind.INTEGER, Kind.NUMBER, Kind.TEXT):
                     raise InvalidField("chain_column", "must hold whole numbers or text")
+            try:
+                _read_one(table, shown, connection)
+            except ExportFailed as error:
+                raise InvalidField("table", error.message) from None
             _sample_times(table, shown, connection)
     except ExportError as error:
         raise InvalidField("url_env" if source.url_env else "url", error.message) from None
     return shown
+
+
+def _read_one(table: sa.Table, shown: tuple[Column, ...], connection: sa.Connection) -> None:
+    """Reflection may succeed where reading is not allowed, so read."""
+    cells = (sa.type_coerce(table.c[c.name], NullType()) for c in shown)
+    try:
+        connection.execute(sa.select(*cells).limit(1)).first()
+    except Exception as error:
+        raise of_database(error) from None
 
 
 def _sample_times(
