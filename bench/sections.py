@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.load import Client, fill, instant, percentile, press, stream, task
@@ -475,27 +477,36 @@ def _resident(plain: Plain) -> int:
 
 
 def kept(options: Options) -> list[Figure]:
-    """What a million finished tasks cost: pages of every list, and the claim."""
-    with Receiver() as receiver, options.stack() as stack:
-        probe = 20_000
-        empty = backlog(stack, receiver, probe)
-        draft = {**task(receiver.url + "/ok"), "tags": ["bench"]}
-        left = options.kept
-        while left > 0:
-            receiver.reset()
-            count = min(50_000, left)
-            fill(stack.url, stack.key, count, draft)
-            if receiver.wait(count, 120, 20) < count:
-                raise RuntimeError(f"{receiver.count()} of {count} were called")
-            left -= count
-            say(f"{options.kept - left:,} finished")
-        client = Client(stack.url, stack.key)
-        extra = json.dumps({**draft, "name": "bench-name"}).encode()
-        status, _, answer = client.send("POST", "/v2/tasks", extra)
-        assert status == 201, answer
-        time.sleep(1)
-        pages = _pages(client, receiver.url + "/ok", instant(empty.due))
-        full = backlog(stack, receiver, probe)
+    """What a million finished tasks cost: pages of every list, the claim, the start, and forgetting them."""
+    probe = 20_000
+    with Receiver() as receiver, tempfile.TemporaryDirectory(prefix="timeball-") as folder:
+        with Stack(options.workers, data=Path(folder), settings=options.settings) as stack:
+            empty = backlog(stack, receiver, probe)
+            keys_before = stack.redis().dbsize()
+            draft = {**task(receiver.url + "/ok"), "tags": ["bench"]}
+            left = options.kept
+            while left > 0:
+                receiver.reset()
+                count = min(50_000, left)
+                fill(stack.url, stack.key, count, draft)
+                if receiver.wait(count, 120, 20) < count:
+                    raise RuntimeError(f"{receiver.count()} of {count} were called")
+                left -= count
+                say(f"{options.kept - left:,} finished")
+            client = Client(stack.url, stack.key)
+            named = json.dumps({**draft, "name": "bench-name"}).encode()
+            status, _, answer = client.send("POST", "/v2/tasks", named)
+            if status != 201:
+                raise RuntimeError(f"POST /v2/tasks answered {status}: {answer[:200]!r}")
+            time.sleep(1)
+            keys_each = max(1.0, (stack.redis().dbsize() - keys_before) / options.kept)
+            pages = _pages(client, receiver.url + "/ok", instant(empty.due))
+            full = backlog(stack, receiver, probe)
+        settings = {**options.settings, "TIMEBALL_RETENTION_COUNT": "1000"}
+        begun = time.monotonic()
+        with Stack(options.workers, data=Path(folder), settings=settings) as stack:
+            started = time.monotonic() - begun
+            pruned, store_us, waits = _prune(stack, receiver, keys_each)
     figures = [
         Figure(
             f"Page of {name}, slowest of {len(times)}",
@@ -522,7 +533,33 @@ def kept(options: Options) -> list[Figure]:
         ),
         Figure("Deliveries, empty", "/s", empty.rate),
         Figure(f"Deliveries, {options.kept:,} kept", "/s", full.rate),
+        Figure(f"From start to READY, {options.kept:,} kept", "s", started),
+        Figure("Tasks forgotten", "/s", pruned, note="with `TIMEBALL_RETENTION_COUNT=1000`"),
+        Figure("CPU of the store a task forgotten", "us", store_us),
+        Figure("p99 from 201 to handler meanwhile", "ms", percentile(waits, 99) * 1e3),
     ]
+
+
+def _prune(stack: Stack, receiver: Receiver, keys_each: float) -> tuple[float, float, list[float]]:
+    """Tasks forgotten a second, CPU of the store for each, and how long single tasks waited meanwhile."""
+    store, client = stack.redis(), Client(stack.url, stack.key)
+    body = json.dumps(task(receiver.url + "/ok")).encode()
+    receiver.reset()
+    first = store.dbsize()
+    before, answered = stack.cost(), {}
+    left, changed = first, time.time()
+    while time.time() - before.at < 60 and left > first * 0.05 and time.time() - changed < 20:
+        status, _, answer = client.send("POST", "/v2/tasks", body)
+        if status == 201:
+            answered[json.loads(answer)["id"]] = time.time()
+        time.sleep(0.1)
+        if (now_left := store.dbsize()) < left:
+            left, changed = now_left, time.time()
+    after = stack.cost()
+    time.sleep(1)
+    gone = max(1.0, (first - left) / keys_each)
+    cpu = after.since(before)["redis"] / gone * 1e6
+    return gone / (after.at - before.at), cpu, _waits(answered, receiver)[0]
 
 
 def _pages(client: Client, url: str, since: str) -> dict[str, list[float]]:

@@ -87,12 +87,8 @@ class Stack:
     ready_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        self._own = self.data is None
-        self.folder = Path(tempfile.mkdtemp(prefix="timeball-")) if self._own else Path(self.data)  # type: ignore[arg-type]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.ready_file = self.folder / "ready.json"
-        self.log = self.folder / "up.out"
         self.port = free_port()
+        self._own = self.data is None
         self._process: subprocess.Popen[bytes] | None = None
         self._said: dict[str, Any] = {}
 
@@ -108,9 +104,11 @@ class Stack:
 
     def start(self) -> Stack:
         """Start it; returns when the ready file is there. Raises RuntimeError with its last words."""
+        if self.data is None:
+            self.data = Path(tempfile.mkdtemp(prefix="timeball-"))
         self.ready_file.unlink(missing_ok=True)
         command = [str(PROGRAM), "up"]
-        command += ["--data", str(self.folder / "data"), "--port", str(self.port)]
+        command += ["--data", str(self.data / "house"), "--port", str(self.port)]
         command += ["--ready-file", str(self.ready_file)]
         command += ["--workers", str(self.workers), "--beats", str(self.beats)]
         command += [] if self.flower else ["--no-flower"]
@@ -151,8 +149,21 @@ class Stack:
                 if member.is_running():
                     member.kill()
             self._process = None
-        if self._own:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._own and self.data is not None:
+            shutil.rmtree(self.data, ignore_errors=True)
+            self.data = None
+
+    @property
+    def ready_file(self) -> Path:
+        """What `timeball up` writes when it is ready."""
+        assert self.data
+        return self.data / "ready.json"
+
+    @property
+    def log(self) -> Path:
+        """What the processes print."""
+        assert self.data
+        return self.data / "up.out"
 
     def last_words(self, lines: int = 30) -> str:
         """The end of what the processes printed."""
@@ -185,7 +196,7 @@ class Stack:
 
     def pids(self) -> dict[str, list[int]]:
         """Process ids by role, fresh."""
-        if not self.ready_file.exists():
+        if self.data is None or not self.ready_file.exists():
             return {}
         return {role: list(pids) for role, pids in self.said().get("pids", {}).items()}
 
