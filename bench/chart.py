@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 760
-LEFT = 190
-RIGHT = 150
+LEFT = 150
+RIGHT = 230
 BAR = 26
 GAP = 10
 
