@@ -33,6 +33,12 @@ def get(house: House, project: str, task_id: bytes) -> Task:
     return tasks.get(house.client, house.prefix(project), project, task_id)
 
 
+def get_many(house: House, project: str, ids: Sequence[bytes]) -> list[Task]:
+    """Those of a project's tasks that are there, in the order of their ids."""
+    found = tasks.get_many(house.client, house.prefix(project), ids)
+    return [task for task in found if task.project == project]
+
+
 def attempts(house: House, project: str, task_id: bytes) -> list[Attempt]:
     """A task's attempts that ended, oldest first. Raises NotFound."""
     return tasks.attempts(house.client, house.prefix(project), project, task_id)

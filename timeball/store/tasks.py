@@ -107,7 +107,7 @@ def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task
         created_at=created,
         started_at=None,
         ended_at=None,
-        scheduled_for=draft.scheduled_for,
+        scheduled_for=codec.from_ms(due_ms) if draft.delay else draft.scheduled_for,
         name=draft.name,
         tags=draft.tags,
         timeout=draft.timeout,
@@ -195,8 +195,9 @@ def update(
 ) -> tuple[Task, list[Bell]]:
     """Change a waiting task.
 
-    `changes` holds fields of Draft by name. When `scheduled_for` or `delay` is among them the task's
-    due instant is set anew. Raises NotFound, Conflict, and InvalidField when the new name is taken.
+    `changes` holds fields of Draft by name; `request` may be a dict of a Request's fields that change.
+    When `scheduled_for` or `delay` is among them the task's due instant is set anew. Raises NotFound,
+    Conflict, and InvalidField when the new name is taken.
     """
     for _ in range(5):
         record = read(client, prefix, project, task_id)
@@ -205,7 +206,10 @@ def update(
             raise Conflict(f"the task is {task.state.value}: only a queued task can be changed")
         timed = "scheduled_for" in changes or "delay" in changes
         delay = changes.get("delay")
-        new = replace(task, **{k: v for k, v in changes.items() if k != "delay"})
+        fields = {k: v for k, v in changes.items() if k != "delay"}
+        if isinstance(changes.get("request"), dict):
+            fields["request"] = replace(task.request, **changes["request"])
+        new = replace(task, **fields)
         if timed and "scheduled_for" not in changes:
             new = replace(new, scheduled_for=None)
         due: Arg = codec.to_ms(task.due_at)
@@ -246,7 +250,8 @@ def update(
 class Filter:
     """What a list shows. Every given field must fit.
 
-    `since` and `until` bound the instant of making; `url` is a prefix.
+    `since` and `until` bound the instant of making, `planned_since` and `planned_until` that of
+    `scheduled_for`, for which making stands in where there is none; `url` is a prefix.
     """
 
     state: State | None = None
@@ -256,8 +261,11 @@ class Filter:
     url: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    planned_since: datetime | None = None
+    planned_until: datetime | None = None
 
     def fits(self, task: Task) -> bool:
+        planned = task.scheduled_for or task.created_at
         return (
             (self.state is None or task.state is self.state)
             and (self.queue is None or task.queue == self.queue)
@@ -266,6 +274,8 @@ class Filter:
             and (self.url is None or task.request.url.startswith(self.url))
             and (self.since is None or task.created_at >= self.since)
             and (self.until is None or task.created_at < self.until)
+            and (self.planned_since is None or planned >= self.planned_since)
+            and (self.planned_until is None or planned < self.planned_until)
         )
 
 

@@ -38,6 +38,11 @@ local function spec_of(h, record)
   return cjson.decode(record:sub(53 + h.lane_len, 52 + h.lane_len + h.spec_len))
 end
 
+-- a spec that says for which instant a task is planned, when only a delay was asked for
+local function plan(spec, due)
+  return spec:sub(1, -2) .. string.format(',"s":%.0f}', due)
+end
+
 -- give the name of a task free, if the task still holds it
 local function unname(h, record, id)
   if bit.band(h.flags, NAMED) == 0 then return end

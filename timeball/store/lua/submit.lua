@@ -26,8 +26,9 @@ local function take(i)
     if live then return { 3, live, 0 } end
   end
   local kind, spec, body = tonumber(ARGV[i + 1]), ARGV[i + 11], ARGV[i + 12]
-  local due = ARGV[i + 5] == '' and now or tonumber(ARGV[i + 5])
-  due = math.floor(due + tonumber(ARGV[i + 6]))
+  local due, delay = ARGV[i + 5] == '' and now or tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6])
+  due = math.floor(due + delay)
+  if delay > 0 then spec = plan(spec, due) end
   local head = struct.pack(HEAD, 1, SCHEDULED, 0, 0, kind, 0, tonumber(ARGV[i + 3]),
     tonumber(ARGV[i + 2]), 0, #lane, #spec, #body, due, now, 0)
   if not redis.call('SET', P .. 't:' .. id, head .. lane .. spec .. body, 'NX') then

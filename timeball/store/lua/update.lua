@@ -34,10 +34,12 @@ for tag in ARGV[8]:gmatch('[^\n]+') do
 end
 redis.call('ZREM', P .. 'lane:' .. h.lane, id)
 redis.call('ZREM', P .. 'idx:' .. h.lane, id)
-h.lane, h.lane_len, h.spec_len, h.body_len = ARGV[4], #ARGV[4], #ARGV[9], #ARGV[10]
-h.due = math.floor((ARGV[5] == '' and now or tonumber(ARGV[5])) + tonumber(ARGV[6]))
+local spec, delay = ARGV[9], tonumber(ARGV[6])
+h.due = math.floor((ARGV[5] == '' and now or tonumber(ARGV[5])) + delay)
+if delay > 0 then spec = plan(spec, h.due) end
+h.lane, h.lane_len, h.spec_len, h.body_len = ARGV[4], #ARGV[4], #spec, #ARGV[10]
 h.flags = bit.bor(bit.band(h.flags, EARLIER), tonumber(ARGV[11]))
-record = pack_head(h) .. ARGV[4] .. ARGV[9] .. ARGV[10]
+record = pack_head(h) .. ARGV[4] .. spec .. ARGV[10]
 redis.call('SET', key, record)
 redis.call('ZADD', P .. 'idx:' .. h.lane, 0, id)
 redis.call('SADD', P .. 'queues:' .. h.project, h.lane)
