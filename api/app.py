@@ -1,0 +1,124 @@
+"""The app: every route of the API, its health, and how errors are answered."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from http import HTTPStatus
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+
+from api import health
+from api.door import App, Door
+from api.mergent import routes
+from api.mergent.errors import Fault, Rejected, shape, shape_faults
+from timeball import logs
+from timeball.errors import Conflict, InvalidField, NotFound, StoreFull, StoreUnavailable
+from timeball.settings import Settings, load
+
+log = logs.get(__name__)
+
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,100}").fullmatch
+
+
+def create_app(settings: Settings | None = None) -> App:
+    """The WSGI app. Without settings those of the environment count, and logs are set up by them.
+
+    Nothing is connected before the first request. Raises ConfigError.
+    """
+    if settings is None:
+        settings = load()
+        logs.configure(settings, "api")
+    app = App("api", static_folder=None)
+    app.door = Door(settings)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    health.add(app)
+    for name, prefix in (("v2", "/v2"), ("bare", "")):
+        app.register_blueprint(routes.blueprint(app.door, name), url_prefix=prefix)
+    _answer_errors(app)
+    app.after_request(_finish)
+    return app
+
+
+def request_id() -> str:
+    """What names this request in its answer and in the logs: the caller's X-Request-Id, or one of ours."""
+    environ = request.environ
+    known: str | None = environ.get("timeball.request_id")
+    if known is None:
+        sent = environ.get("HTTP_X_REQUEST_ID", "")
+        known = sent if _REQUEST_ID(sent) else secrets.token_hex(8)
+        environ["timeball.request_id"] = known
+    return known
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    for name, value in _HEADERS:
+        headers.setdefault(name, value)
+    headers["X-Request-Id"] = request_id()
+    return response
+
+
+def _answer_errors(app: App) -> None:
+    reply = routes.reply
+
+    @app.errorhandler(Rejected)
+    def rejected(error: Rejected) -> Response:
+        return reply(shape_faults(error.faults), 422)
+
+    @app.errorhandler(InvalidField)
+    def invalid(error: InvalidField) -> Response:
+        return reply(shape_faults([Fault(error.field, error.message)]), 422)
+
+    @app.errorhandler(NotFound)
+    def not_found(error: NotFound) -> Response:
+        return reply(shape(str(error)), 404)
+
+    @app.errorhandler(Conflict)
+    def conflict(error: Conflict) -> Response:
+        return reply(shape(str(error)), 409)
+
+    @app.errorhandler(StoreUnavailable)
+    def unavailable(error: StoreUnavailable) -> Response:
+        log.warning("a request found no store", request=request_id(), error=str(error))
+        full = isinstance(error, StoreFull)
+        message = "the store is full" if full else "the store cannot be reached"
+        return reply(
+            shape(f"{message} just now: nothing was changed, try again"), 503, {"Retry-After": "1"}
+        )
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        headers = {k: v for k, v in error.get_headers() if k.lower() not in _BODY_HEADERS}
+        return reply(shape(_words(error, status)), status, headers)
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> Response:
+        name = request_id()
+        log.error("a request failed", request=name, route=str(request.url_rule), exc_info=error)
+        return reply(shape(f"Timeball failed to answer; its log tells why under {name}"), 500)
+
+
+_BODY_HEADERS = {"content-type", "content-length"}
+
+
+def _words(error: HTTPException, status: int) -> str:
+    """A message for people; what werkzeug says by itself is about browsers and servers."""
+    if status == 404:
+        return f"there is no route {request.path[:200]}: the API's are under /v2/tasks"
+    if status == 405:
+        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        return f"{request.method} is not possible on {request.path[:200]}: use {allowed}"
+    if error.description and error.description != type(error).description:
+        return error.description
+    return HTTPStatus(status).phrase.lower()

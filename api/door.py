@@ -1,0 +1,69 @@
+"""What the routes need of their process: settings, the house, who may enter, what calls may reach."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+from flask import Flask, current_app
+
+from api.auth import Doorman
+from api.cursors import Signer
+from timeball.dispatch.house import House, open_house
+from timeball.egress import Policy
+from timeball.settings import Settings
+
+
+@dataclass
+class Door:
+    """Made once an app. The house is opened by the process that first serves a request, so after any fork."""
+
+    settings: Settings
+    doorman: Doorman = field(default_factory=Doorman)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _opened: tuple[int, House] | None = None
+
+    @property
+    def house(self) -> House:
+        """The house of this process. Raises ConfigError when the settings have no master secret."""
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            with self._lock:
+                if self._opened is None or self._opened[0] != os.getpid():
+                    self._opened = (os.getpid(), open_house(self.settings))
+                opened = self._opened
+        return opened[1]
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What calls of this installation may reach, as far as a URL tells."""
+        return Policy.parse(
+            self.settings.allowed_targets,
+            self.settings.denied_targets,
+            self.settings.own_ports,
+            self.settings.own_addresses,
+        )
+
+    @cached_property
+    def signer(self) -> Signer:
+        """Signs the cursors of lists."""
+        return Signer(self.settings.secret or "")
+
+    @property
+    def request_limit_bytes(self) -> int:
+        """The largest request that makes one task: a body may double in size when it is written as JSON."""
+        return 2 * self.settings.body_limit_bytes + 64 * 1024
+
+
+class App(Flask):
+    """A Flask app that knows its door."""
+
+    door: Door
+
+
+def here() -> Door:
+    """The door of the request that is being served."""
+    return cast(App, current_app).door

@@ -1,0 +1,165 @@
+"""Tasks and attempts as answers show them: Mergent's fields in Mergent's form, then ours."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from timeball.ids import id_text
+from timeball.model.attempt import Attempt
+from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
+from timeball.model.task import FINAL, BodyKind, State, Task
+from timeball.timing.durations import format_instant
+
+STATUS = {
+    State.SCHEDULED: "queued",
+    State.RUNNING: "working",
+    State.SUCCEEDED: "success",
+    State.DEAD: "failure",
+    State.CANCELLED: "cancelled",
+}
+"""Mergent's words for our states; `cancelled` is ours."""
+STATES = {word: state for state, word in STATUS.items()}
+
+_SECRET = re.compile(
+    r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|.*-(?:token|secret|key)", re.I
+).fullmatch
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether a header's value is for the endpoint's eyes only."""
+    return _SECRET(name) is not None
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+class Dumper:
+    """Writes answers; `secret` keys the digests that stand for hidden values, so that they cannot be guessed."""
+
+    def __init__(self, secret: str, call_timeout: timedelta) -> None:
+        self._key = b"timeball hidden\0" + secret.encode()
+        self._timeout = seconds(call_timeout)
+
+    def hidden(self, value: str) -> str:
+        """What is shown for a secret value: the same for the same value."""
+        return "hidden:" + hmac.digest(self._key, value.encode(), "sha256").hex()[:12]
+
+    def unhide(
+        self, headers: tuple[tuple[str, str], ...], true: tuple[tuple[str, str], ...]
+    ) -> tuple[tuple[str, str], ...]:
+        """Headers with the true values where a caller sends back what stood for them."""
+        known = {(name.lower(), self.hidden(value)): value for name, value in true}
+        return tuple(
+            (name, known.get((name.lower(), value), value) if is_secret(name) else value)
+            for name, value in headers
+        )
+
+    def task(self, task: Task, retries: bool = True) -> dict[str, Any]:
+        """One task. `retries` is its project's switch."""
+        request = task.request
+        state = task.state
+        shown: dict[str, Any] = {
+            "url": request.url,
+            "method": request.method,
+            "headers": {
+                name: self.hidden(value) if is_secret(name) else value
+                for name, value in request.headers
+            },
+            "body": None,
+        }
+        if request.body_kind is BodyKind.BASE64:
+            shown["body_base64"] = base64.b64encode(request.body).decode()
+        elif request.body:
+            shown["body"] = request.body.decode(errors="replace")
+        return {
+            "id": id_text(task.id),
+            "name": task.name,
+            "queue": task.queue,
+            "status": STATUS[state],
+            "request": shown,
+            "scheduled_for": _instant(task.scheduled_for),
+            "created_at": format_instant(task.created_at),
+            "due_at": None if state in FINAL else format_instant(task.due_at),
+            "started_at": _instant(task.started_at),
+            "ended_at": _instant(task.ended_at),
+            "attempts_count": task.attempt,
+            "timeout": self._timeout if task.timeout is None else seconds(task.timeout),
+            "retry": dump_retry(effective_retry(task, retries)),
+            "tags": task.tags,
+        }
+
+
+def _body(raw: bytes, cut: bool) -> dict[str, str | None]:
+    """Bytes as text when they are UTF-8, up to a last character that was cut; else as base64."""
+    try:
+        return {"body": raw.decode()}
+    except UnicodeDecodeError as error:
+        if cut and error.start > len(raw) - 4 and error.reason == "unexpected end of data":
+            return {"body": raw[: error.start].decode()}
+        return {"body": None, "body_base64": base64.b64encode(raw).decode()}
+
+
+def effective_retry(task: Task, retries: bool) -> Retry:
+    """The policy that a task's attempts follow: its own, else its project's, else Mergent's."""
+    if task.retry is not None:
+        return task.retry
+    if not retries:
+        return NO_RETRY
+    return MERGENT_DEFAULT if task.schedule is None else MERGENT_SCHEDULED
+
+
+def seconds(span: timedelta) -> float | int:
+    """A duration as JSON has it: whole when it is."""
+    found = span.total_seconds()
+    return int(found) if found == int(found) else found
+
+
+@lru_cache(maxsize=256)
+def dump_retry(retry: Retry) -> dict[str, Any]:
+    """A policy; times in seconds. A table shows its waits."""
+    if isinstance(retry, RetryTable):
+        return {"max_attempts": retry.max_attempts, "waits": [seconds(w) for w in retry.waits]}
+    return {
+        "max_attempts": retry.max_attempts,
+        "min_backoff": seconds(retry.min_backoff),
+        "max_backoff": seconds(retry.max_backoff),
+        "max_doublings": retry.max_doublings,
+        "jitter": retry.jitter,
+        "max_age": None if retry.max_age is None else seconds(retry.max_age),
+    }
+
+
+def dump_attempt(attempt: Attempt) -> dict[str, Any]:
+    """One attempt of the log; `timing` in milliseconds from its start."""
+    timing = attempt.timing
+    response: dict[str, Any] | None = None
+    if attempt.status is not None:
+        headers: dict[str, str] = {}
+        for name, value in attempt.headers:
+            value = "hidden" if is_secret(name) else value
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        response = {"status": attempt.status, "headers": headers, "body_cut": attempt.body_cut}
+        response |= _body(attempt.body, attempt.body_cut)
+    return {
+        "number": attempt.number,
+        "outcome": attempt.outcome,
+        "started_at": format_instant(attempt.started_at),
+        "timing": {
+            "dns": timing.dns_us / 1000,
+            "connect": timing.connect_us / 1000,
+            "tls": timing.tls_us / 1000,
+            "first_byte": timing.first_byte_us / 1000,
+            "total": timing.total_us / 1000,
+        },
+        "response": response,
+        "error": attempt.error,
+        "worker": attempt.worker,
+        "next_attempt_at": _instant(attempt.next_at),
+    }
