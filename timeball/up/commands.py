@@ -39,7 +39,8 @@ def _granian(
         *("--workers", str(processes), "--blocking-threads", str(threads)),
         # More may wait in the backlog than run, or a burst would be refused.
         *("--backlog", "2048", "--backpressure", str(threads * 4)),
-        *("--workers-kill-timeout", str(kill_seconds), "--respawn-failed-workers"),
+        # No respawn: granian waits 3.5 s before it, and whoever runs us starts all of it anew at once.
+        *("--workers-kill-timeout", str(kill_seconds)),
         *("--log-level", "error"),
         target,
     )
@@ -67,6 +68,7 @@ def flower(host: str, port: int) -> tuple[str, ...]:
     return _python(
         *("celery", "--quiet", "-A", "workers.app", "flower"),
         *(f"--address={host}", f"--port={port}", f"--max-tasks={FLOWER_TASKS}"),
+        "--logging=error",
     )
 
 

@@ -74,6 +74,7 @@ class Child:
         self.started_at = 0.0
         self.asked_at: float | None = None
         self.last_line = ""
+        self.last_answer = b""
 
     @property
     def running(self) -> bool:

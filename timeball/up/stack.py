@@ -93,7 +93,13 @@ class _Stack:
         self.flower_password = folder.kept_word("flower_password")
         as_json = _as_json(options.logs, given.log_format)
         self.own = self._own_settings(environ, given, as_json)
-        self.environment = {**_absolute(environ), **self.own, "PYTHONUNBUFFERED": "1"}
+        self.environment = {
+            # Celery's word to root, at every start: who runs `up` has chosen the user.
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            **_absolute(environ),
+            **self.own,
+            "PYTHONUNBUFFERED": "1",
+        }
         self.console = Console(
             2, as_json=as_json, colour=os.isatty(2) and "NO_COLOR" not in environ
         )

@@ -38,6 +38,9 @@ SECOND_SIGNAL_SECONDS = 0.3
 PROBE_EVERY_SECONDS = 0.05
 PROBE_LIMIT_SECONDS = 3.0
 PIDS_EVERY_SECONDS = 1.0
+WAITING_EVERY_SECONDS = 8.0
+"""How often `up` says what it still waits for; a healthy start is over before the first time."""
+
 TICK_SECONDS = 0.05
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -70,6 +73,7 @@ class Supervisor:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._guard: subprocess.Popen[bytes] | None = None
+        self._guard_pipe: int | None = None
         self._was_ready = False
         self._pids: dict[str, list[int]] = {}
         self._stop_asked_at: float | None = None
@@ -91,18 +95,21 @@ class Supervisor:
         wake_read.setblocking(False)
         wake_write.setblocking(False)
         old_wakeup = signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        kept = {n: signal.signal(n, _noted) for n in (*_STOPPING, signal.SIGCHLD)}
+        for number in (*_STOPPING, signal.SIGCHLD):
+            signal.signal(number, _noted)
         self._selector.register(wake_read, selectors.EVENT_READ, lambda: self._signals(wake_read))
         try:
             self._start_guard()
             self._start_waiting()
+            self._after(WAITING_EVERY_SECONDS, self._tell_waiting)
             while not self._done:
                 self._turn()
         finally:
             self._release_guard()
             signal.set_wakeup_fd(old_wakeup)
-            for number, handler in kept.items():
-                signal.signal(number, handler)
+            # All has gone: a late signal must not turn a good end into a bad one.
+            for number in _STOPPING:
+                signal.signal(number, signal.SIG_IGN)
             self._selector.close()
             wake_read.close()
             wake_write.close()
@@ -159,7 +166,7 @@ class Supervisor:
             return
         assert child.process is not None
         assert child.process.stdout is not None
-        self._tell_guard(f"+ {child.session} {int(child.program.goes_last)}")
+        self._tell_guard(self._watch(child))
         lines = _Lines(child.process.stdout.fileno(), lambda line: self._line(child, line))
         stream = child.process.stdout
         os.set_blocking(stream.fileno(), False)
@@ -220,12 +227,23 @@ class Supervisor:
 
         def read() -> None:
             try:
-                close(worked=trial.recv(1024).startswith(probe.expects))
+                answer = trial.recv(2048)
+                child.last_answer = answer.partition(b"\r\n\r\n")[2] or answer
+                close(worked=answer.startswith(probe.expects))
             except OSError:
                 close(worked=False)
 
         self._selector.register(trial, selectors.EVENT_WRITE, write)
         self._after(PROBE_LIMIT_SECONDS, lambda: close(worked=False))
+
+    def _tell_waiting(self) -> None:
+        if self._was_ready or self._stop_asked_at is not None:
+            return
+        for child in self._children.values():
+            if not child.ready and child.running:
+                said = child.last_answer.decode("utf-8", "replace").strip()[:300]
+                self._console.say(f"waiting for {child.program.name}{said and ': ' + said}")
+        self._after(WAITING_EVERY_SECONDS, self._tell_waiting)
 
     def _is_ready(self, child: Child) -> None:
         child.ready = True
@@ -255,6 +273,9 @@ class Supervisor:
         if self._guard is not None and pid == self._guard.pid:
             self._guard.returncode = code
             self._guard = None
+            if self._guard_pipe is not None:
+                os.close(self._guard_pipe)
+                self._guard_pipe = None
             if self._stop_asked_at is None:
                 self._after(BACKOFF_SECONDS[0], self._start_guard)
             return
@@ -288,7 +309,7 @@ class Supervisor:
             if self._stop_asked_at is not None:
                 return
             if child.cleared:
-                self._tell_guard(f"- {session}")
+                self._tell_guard(b"- %d\n" % (session or 0))
                 then()
                 return
             if time.monotonic() - since > LEFTOVER_SECONDS:
@@ -373,42 +394,49 @@ class Supervisor:
         if self._stop_asked_at is not None:
             return
         root = Path(timeball.__file__).parent.parent
+        read, write = os.pipe()
+        # Written before it lives, so that there is no instant at which it knows of nothing.
+        for child in self._children.values():
+            if child.session is not None:
+                os.write(write, self._watch(child))
         try:
             self._guard = subprocess.Popen(
                 # Without site-packages it starts in 20 ms and stays small.
                 [sys.executable, "-S", "-P", "-m", "timeball.up.guard", *map(str, self._leftovers)],
-                stdin=subprocess.PIPE,
+                stdin=read,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                bufsize=0,
                 env={"PYTHONPATH": str(root), "PATH": os.environ.get("PATH", os.defpath)},
                 pass_fds=() if self._hold is None else (self._hold,),
                 start_new_session=True,
             )
         except OSError as error:
+            os.close(write)
             self._console.say(f"cannot start the guard: {error}")
             self._after(BACKOFF_SECONDS[-1], self._start_guard)
             return
-        for child in self._children.values():
-            if child.session is not None:
-                self._tell_guard(f"+ {child.session} {int(child.program.goes_last)}")
+        finally:
+            os.close(read)
+        self._guard_pipe = write
 
-    def _tell_guard(self, line: str) -> None:
-        if self._guard is not None and self._guard.stdin is not None:
+    def _watch(self, child: Child) -> bytes:
+        return b"+ %d %d\n" % (child.session or 0, child.program.goes_last)
+
+    def _tell_guard(self, line: bytes) -> None:
+        if self._guard_pipe is not None:
             with contextlib.suppress(OSError):  # it died: SIGCHLD is on its way
-                self._guard.stdin.write(line.encode() + b"\n")
+                os.write(self._guard_pipe, line)
 
     def _release_guard(self) -> None:
-        guard, self._guard = self._guard, None
-        if guard is None or guard.stdin is None:
+        if self._guard_pipe is None:
             return
         if self._done:
-            with contextlib.suppress(OSError):
-                guard.stdin.write(b"bye\n")
-        with contextlib.suppress(OSError):
-            guard.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            guard.wait(5)
+            self._tell_guard(b"bye\n")
+        os.close(self._guard_pipe)
+        self._guard_pipe = None
+        if self._guard is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._guard.wait(5)
 
 
 class _Lines:

@@ -85,6 +85,7 @@ def write_config(folder: Folder, listen: Path) -> Path:
         'save ""',
         "maxmemory-policy noeviction",
         "always-show-logo no",
+        "loglevel warning",
         'logfile ""',
     ]
     write_atomically(path, "\n".join(lines) + "\n")
