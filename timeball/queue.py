@@ -6,7 +6,7 @@ Jobs carry shard numbers and ids only, so nothing secret reaches the broker, Flo
 from __future__ import annotations
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from timeball import logs
@@ -33,7 +33,7 @@ def make_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,  # a bell is a hint: losing one costs a second, doubling one nothing
         task_default_queue=PUMP_QUEUE,
-        task_queues=(Queue(PUMP_QUEUE), Queue(EXPORT_QUEUE)),
+        task_queues=tuple(Queue(name, Exchange(name), name) for name in (PUMP_QUEUE, EXPORT_QUEUE)),
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
         worker_disable_rate_limits=True,

@@ -38,8 +38,9 @@ end
 
 for i = 4, #ARGV, 5 do
   local lane = redis.call('HGET', lease, ARGV[i])
-  out[#out + 1] = write(i, lane)
-  if lane then
+  local code = write(i, lane)
+  out[#out + 1] = code
+  if lane and code ~= 0 then -- with a late result the lease is of a newer claim
     freed[lane] = (freed[lane] or 0) + 1
     gone[#gone + 1] = ARGV[i]
   end
