@@ -43,13 +43,24 @@ test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
 	@$(PY) -m pytest $(NOSKIP) -m "$(MARKS)" $(ARGS) $(T)
 
 .PHONY: check
-check: $(DEV) ## Check format, lint, types, layers, Lua, the committed tree, the installation
+check: ## Check format, lint, types, layers, Lua, the committed tree, the installation
+	@$(MAKE) --no-print-directory --keep-going \
+		check-format check-lint check-types check-layers check-lua check-tree check-installed
+
+.PHONY: check-format check-lint check-types check-layers check-lua check-tree check-installed
+check-format: $(DEV)
 	$(VENV)/bin/ruff format --check .
+check-lint: $(DEV)
 	$(VENV)/bin/ruff check .
+check-types: $(DEV)
 	$(VENV)/bin/mypy timeball api workers beat tools deploy tests/noskip.py
+check-layers: $(DEV)
 	$(VENV)/bin/lint-imports
+check-lua: $(DEV)
 	$(PY) -m tools.lint_lua timeball/store/lua
+check-tree: $(DEV)
 	$(PY) -m tools.check_tree
+check-installed: $(DEV)
 	$(PY) -m pip check
 
 .PHONY: fmt
