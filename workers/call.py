@@ -6,9 +6,11 @@ A `Caller` belongs to one process and keeps its connections between calls. Nothi
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,6 +33,14 @@ _REFUSED = frozenset(
         pycurl.E_SSL_ISSUER_ERROR,
     }
 )
+
+
+_MASKS = {
+    pycurl.POLL_NONE: 0,
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
 
 
 class Guard(Protocol):
@@ -106,6 +116,7 @@ class _Slot:
         curl.setopt(pycurl.USERAGENT, USER_AGENT)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, caller.connect_timeout_ms)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
+        curl.setopt(pycurl.CLOSESOCKETFUNCTION, caller.closed_socket)
         curl.setopt(pycurl.HEADERFUNCTION, self.take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
         if caller.ca_file:
@@ -168,7 +179,10 @@ class Caller:
         self._slots: list[_Slot] = []
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
-        self._known: set[int] = set()
+        # Sockets stay in the epoll between calls, for adding and removing them would cost two system
+        # calls a call: what libcurl asked for last, by descriptor, and those it does not watch now.
+        self._masks: dict[int, int] = {}
+        self._resting: set[int] = set()
         self._timer: float | None = None
         multi = self._multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_MAXCONNECTS, 2000)
@@ -221,6 +235,9 @@ class Caller:
             if ready is not None:
                 ready()
                 continue
+            if fd in self._resting:
+                self._rest(fd)
+                continue
             action = 0
             if event & select.EPOLLIN:
                 action |= pycurl.CSELECT_IN
@@ -247,7 +264,10 @@ class Caller:
     def close(self) -> None:
         """Close every connection."""
         self.abandon()
-        self._multi.close()
+        with warnings.catch_warnings():
+            # pycurl calls no callback from here: it says so, and closes the descriptors itself
+            warnings.simplefilter("ignore", RuntimeWarning)
+            self._multi.close()
         self._epoll.close()
 
     def _collect(self) -> list[Called]:
@@ -297,24 +317,32 @@ class Caller:
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
-            if fd in self._known:
-                self._known.discard(fd)
-                with contextlib.suppress(OSError):  # libcurl may have closed it already
-                    self._epoll.unregister(fd)
+            self._resting.add(fd)
             return
-        mask = 0
-        if what & pycurl.POLL_IN:
-            mask |= select.EPOLLIN
-        if what & pycurl.POLL_OUT:
-            mask |= select.EPOLLOUT
-        if fd in self._known:
-            try:
-                self._epoll.modify(fd, mask)
-                return
-            except FileNotFoundError:
-                pass  # closed and opened again under the same number
-        self._known.add(fd)
-        self._epoll.register(fd, mask)
+        self._resting.discard(fd)
+        mask = _MASKS[what]
+        known = self._masks.get(fd)
+        if known == mask:
+            return
+        self._masks[fd] = mask
+        if known is None:
+            self._epoll.register(fd, mask)
+        else:
+            self._epoll.modify(fd, mask)
+
+    def closed_socket(self, fd: int) -> int:
+        """Close a connection's descriptor for libcurl."""
+        if self._masks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+        self._resting.discard(fd)
+        os.close(fd)
+        return 0
+
+    def _rest(self, fd: int) -> None:
+        """A connection that no call uses has something to say: most often that its peer closed it."""
+        self._resting.discard(fd)
+        if self._masks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._timer = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
