@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -43,8 +43,11 @@ def opened(source: Source, timeout: timedelta = STATEMENT_TIMEOUT) -> Iterator[s
             connection = engine.connect()
         except Exception as error:
             raise of_database(error) from None
-        with connection:
+        try:
             yield connection
+        finally:
+            with suppress(Exception):  # of a lost connection even the farewell fails
+                connection.close()
     finally:
         engine.dispose()
 
