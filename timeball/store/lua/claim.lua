@@ -32,18 +32,18 @@ local function serve(lane, room, rate)
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, room)
   if #ids == 0 then return 0 end
   redis.call('ZREM', key, unpack(ids))
-  local held, taken = {}, 0
+  local names, held, taken = {}, {}, 0
+  for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
+  local records = redis.call('MGET', unpack(names))
   for i = 1, #ids do
-    local id = ids[i]
-    local task = P .. 't:' .. id
-    local record = redis.call('GET', task)
+    local record = records[i]
     if record then
       local _, state, attempt = struct.unpack('<BBH', record)
       if state == SCHEDULED then
-        redis.call('SETRANGE', task, 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
-        held[2 * taken + 1], held[2 * taken + 2] = id, lane
+        redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
+        held[2 * taken + 1], held[2 * taken + 2] = ids[i], lane
         taken = taken + 1
-        out[#out + 1] = id
+        out[#out + 1] = ids[i]
         out[#out + 1] = record
       end
     end
