@@ -22,6 +22,7 @@ from workers.wake import WakeUp
 HEARTBEAT_SECONDS = 0.5
 FLUSH_SECONDS = 0.005
 FLUSH_RESULTS = 100
+FLUSH_MOST = 500
 CLAIM_MOST = 200
 STORE_RETRY_SECONDS = 0.2
 HELP_EVERY_SECONDS = 5.0
@@ -155,21 +156,15 @@ class Pump:
 
     def _flush(self, now: float) -> None:
         """Write the results; on a store that is away they are kept and written later."""
-        results = self.results
+        some = self.results[:FLUSH_MOST]
         try:
-            pumps.finish(
-                self.house.client,
-                self.prefix,
-                self.name,
-                results,
-                self.recorder.counters,
-            )
+            pumps.finish(self.house.client, self.prefix, self.name, some, self.recorder.counters)
         except StoreError as error:
             self._store_failed(error)
             self.oldest = now + STORE_RETRY_SECONDS
             return
         self.recorder.take_counters()
-        results.clear()
+        del self.results[: len(some)]
         self.claim_due = min(self.claim_due, now)
 
     def _store_failed(self, error: StoreError) -> None:
