@@ -54,6 +54,13 @@ def test_zero_is_any_free_port() -> None:
     assert not port.moved
 
 
+def test_the_port_of_the_last_time_is_taken_again_while_it_is_free() -> None:
+    last = _free()
+    assert ports.take("127.0.0.1", 0, last).number == last
+    held = ports.take("127.0.0.1", last)
+    assert ports.take("127.0.0.1", 0, last).number != held.number
+
+
 def test_an_address_of_another_machine_is_refused_in_words() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
         ports.take("192.0.2.1", _free())

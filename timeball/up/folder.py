@@ -95,6 +95,21 @@ class Folder:
         write_atomically(path, word + "\n")
         return word
 
+    def last_port(self, role: str, wanted: int) -> int | None:
+        """The port that a role had the last time, if the same one was wanted then."""
+        try:
+            told = json.loads((self.path / "ports").read_text())[role]
+        except (OSError, ValueError, KeyError):
+            return None
+        return int(told["found"]) if told["wanted"] == wanted else None
+
+    def keep_ports(self, found: Mapping[str, tuple[int, int]]) -> None:
+        """Remember, for each role, the wanted port and the one found."""
+        told = {
+            role: {"wanted": wanted, "found": number} for role, (wanted, number) in found.items()
+        }
+        write_atomically(self.path / "ports", json.dumps(told) + "\n")
+
     def _taken(self, holder: list[str]) -> str:
         who = f" (process {holder[0]})" if holder else ""
         return (

@@ -30,20 +30,23 @@ class Port:
         return self.wanted not in (0, self.number)
 
 
-def take(host: str, wanted: int) -> Port:
+def take(host: str, wanted: int, last: int | None = None) -> Port:
     """Hold `wanted` on `host`, or the next free port after it; any free one when `wanted` is 0.
 
+    When `last`, the one that was found the last time, is free, it is taken again: tasks may be waiting that
+    call it.
     Raises ConfigError when the host is no address of this machine, when the port is reserved for the
     system's administrator, or when none of the next ones is free.
     """
-    if wanted == 0:
-        return _any(host)
-    for number in range(wanted, min(wanted + TRIES, 65536)):
+    after = range(wanted, min(wanted + TRIES, 65536)) if wanted else range(0)
+    for number in after if last is None else (last, *after):
         claim = _claim(number)
         if claim is not None:
             if _is_free(host, number):
                 return Port(number, wanted, claim)
             claim.close()
+    if wanted == 0:
+        return _any(host)
     raise ConfigError([f"no port from {wanted} to {min(wanted + TRIES, 65536) - 1} is free"])
 
 

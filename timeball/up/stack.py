@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -56,8 +58,9 @@ def run(options: Options, environ: Mapping[str, str], began: float) -> int:
     server = None
     if "TIMEBALL_REDIS_URL" not in _named(environ):
         server = _attempt(faults, valkey.find_server)
-    if options.ready_file is not None:
-        _attempt(faults, lambda: _clear(options.ready_file))
+    ready_file = options.ready_file
+    if ready_file is not None:
+        _attempt(faults, lambda: _check_writable(ready_file))
     _attempt(faults, folder.open)
     if faults:
         folder.close()
@@ -86,10 +89,12 @@ class _Stack:
         self.began = began
         self.listen = valkey.socket_path(folder) if server else None
         self.redis_url = f"unix://{self.listen}" if self.listen else given.redis_url
-        self.ports = {"api": ports.take(options.host, options.port)}
-        self.ports["inbox"] = ports.take(options.host, options.inbox_port)
+        self.ports: dict[str, ports.Port] = {}
+        self._take_port("api", options.host, options.port)
+        self._take_port("inbox", options.host, options.inbox_port)
         if options.flower:
-            self.ports["flower"] = ports.take("127.0.0.1", options.flower_port)
+            self._take_port("flower", "127.0.0.1", options.flower_port)
+        folder.keep_ports({name: (p.wanted, p.number) for name, p in self.ports.items()})
         self.flower_password = folder.kept_word("flower_password")
         as_json = _as_json(options.logs, given.log_format)
         self.own = self._own_settings(environ, given, as_json)
@@ -105,11 +110,18 @@ class _Stack:
         )
         self.pids: Mapping[str, list[int]] = {}
 
+    def _take_port(self, role: str, host: str, wanted: int) -> None:
+        self.ports[role] = ports.take(host, wanted, self.folder.last_port(role, wanted))
+
     def run(self) -> int:
+        """Run it; the exit code."""
         if self.listen is not None:
             valkey.stop_stale(self.folder)
             self.listen.unlink(missing_ok=True)
             valkey.write_config(self.folder, self.listen)
+        if self.options.ready_file is not None:
+            # Of an earlier run that was killed: until the new one is there, nothing is ready.
+            self.options.ready_file.unlink(missing_ok=True)
         for name, port in self.ports.items():
             if port.moved:
                 self.console.say(
@@ -154,6 +166,9 @@ class _Stack:
             "TIMEBALL_ALLOWED_TARGETS": "localhost",
             "TIMEBALL_PUBLIC_URL": self.url("api"),
         }
+        machine = given.own_addresses or _own_addresses(self.options.host)
+        if machine:
+            own["TIMEBALL_OWN_ADDRESSES"] = ",".join(machine)
         own |= {name: value for name, value in defaults.items() if name not in named}
         if "TIMEBALL_SECRET" not in named:
             self.folder.kept_word("secret")
@@ -307,6 +322,22 @@ def _attempt(faults: list[str], action: Callable[[], T]) -> T | None:
         return None
 
 
+def _own_addresses(host: str) -> tuple[str, ...]:
+    """The addresses of this machine at which a server on `host` is reached, loopback left out."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104
+        return () if host in {"localhost", "::1"} or host.startswith("127.") else (host,)
+    found = set()
+    for name in (socket.gethostname(), socket.getfqdn()):
+        with contextlib.suppress(OSError):
+            found |= {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        # Connecting a datagram socket sends nothing; it only asks for the address that would be used.
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.connect((far, 9))
+            found.add(str(trial.getsockname()[0]))
+    return tuple(sorted(address.partition("%")[0] for address in found))
+
+
 def _named(environ: Mapping[str, str]) -> set[str]:
     """The settings that the user has given, by the name without `_FILE`. An empty value gives none."""
     return {
@@ -326,18 +357,12 @@ def _absolute(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _clear(path: Path | None) -> None:
-    """Remove a ready file of an earlier run: until the new one is there, nothing is ready."""
-    if path is None:
-        return
-    if not path.parent.is_dir() or path.is_dir():
+def _check_writable(path: Path) -> None:
+    """Raises ConfigError when the ready file could not be written at the end."""
+    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK | os.X_OK):
         raise ConfigError(
-            [f"cannot write the ready file {path}: its folder does not exist, or it is one"]
+            [f"cannot write the ready file {path}: its folder must exist and be writable"]
         )
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError([f"cannot write the ready file {path}: {error.strerror}"]) from error
 
 
 def _as_json(wanted: str, setting: str) -> bool:
