@@ -76,7 +76,7 @@ if want > 0 then
     for i, lane in ipairs(lanes) do
       if left > 0 and lane then
         local room, again, rate = allowance(lane)
-        local asked = math.min(room, round == 1 and share or left)
+        local asked = math.min(room, left, round == 1 and share or left)
         local taken = room > 0 and serve(lane, asked, rate) or 0
         left = left - taken
         settle(lane, again or now)
