@@ -113,7 +113,7 @@ def parse_cron(text: str) -> Cron:
         )
     if not text.isascii() or not text.replace("\t", " ").isprintable():
         raise InvalidField(
-            "cron", f"{text!r} has characters outside ASCII: write it like 0 9 * * 1-5"
+            "cron", f"{text!r} has characters outside printable ASCII: write it like 0 9 * * 1-5"
         )
     zone, text = (found[1], found[2]) if (found := _ZONE.fullmatch(text)) else (None, text)
     parts = text.split()
@@ -193,9 +193,10 @@ def _parse_term(term: str, column: Column) -> str:
     if low == high:
         raise _bad(term, column, f"a range needs two ends: write {start}")
     if low > high:
-        raise _bad(
-            term, column, f"a range runs upwards: write {start}-{column.high},{column.low}-{end}"
-        )
+        top = 6 if column is WEEKDAY else column.high
+        upper = start if low == top else f"{start}-{top}"
+        lower = end if high == column.low else f"{column.low}-{end}"
+        raise _bad(term, column, f"a range runs upwards: write {upper},{lower}")
     return f"{low}-{high}" if step is None else f"{low}-{high}/{int(step)}"
 
 

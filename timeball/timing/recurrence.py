@@ -20,7 +20,7 @@ from functools import partial
 from dateutil import rrule as library
 
 from timeball.errors import TimeballError
-from timeball.timing.durations import LAST_YEAR
+from timeball.timing.durations import FIRST_YEAR, LAST_YEAR
 from timeball.timing.pace import TICK, Steps, next_by_wall, next_in_real_time
 from timeball.timing.rrule import Freq, RRule, Weekday
 from timeball.timing.walls import ONE_DAY, ONE_SECOND, Times, walls_of
@@ -32,8 +32,11 @@ UNITS = {
     Freq.SECONDLY: ONE_SECOND,
 }
 _PERIOD_COST = {Freq.YEARLY: 60, Freq.MONTHLY: 8, Freq.WEEKLY: 6}
-_REAL_TIME_COST = 8
 _LIBRARY_COST = 40
+_STEP_COST = 4
+_REAL_TIME_COST = 14
+_FOREVER = 366 * (LAST_YEAR - FIRST_YEAR + 1)
+"""Days after which the last year is over, whatever the start."""
 _ONCE = 10_000
 """An interval of years after which dateutil ends by itself: the next would not be a date."""
 
@@ -179,6 +182,10 @@ class ByWall:
                     return self._instant(wall)
             return None
         rank = self.times.rank(self.start.hour, self.start.minute, self.start.second)
+        if self.rule.freq is Freq.DAILY and not self.rule.picks_days:
+            days, rank = divmod(rank + count - 1, len(self.times))
+            day = self.start.date() + min(days * self.rule.interval, _FOREVER) * ONE_DAY
+            return self._instant(self.times.on(day, rank)) if day.year <= LAST_YEAR else None
         for day in self._days(self.start.date(), budget):
             budget.spend(1)
             if day > self.start.date():
@@ -275,7 +282,7 @@ def _until_last_year(walls: Iterator[datetime]) -> Iterator[datetime]:
 
 def _library_rule(rule: RRule, first: date, budget: Budget, times: Times) -> Iterator[datetime]:
     """dateutil's walk over a rule whose parts are all given, from the first day of a period."""
-    budget.spend(_LIBRARY_COST)
+    budget.spend(_LIBRARY_COST + len(times) // 3)
     interval = _PaidInterval(rule.interval)
     interval.budget = budget
     interval.cost = _PERIOD_COST[rule.freq] + 12 * len(rule.positions)
@@ -372,7 +379,7 @@ class InRealTime:
             return None
         found = self.steps.next_after(after)
         while found.year <= LAST_YEAR:
-            budget.spend(2)
+            budget.spend(_STEP_COST)
             if self.is_plain or self._shows(found):
                 return found
             shown = self._next_shown(found, budget)

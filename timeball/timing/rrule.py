@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from math import prod
 from typing import NamedTuple
 
 from timeball.errors import InvalidField
@@ -22,6 +23,9 @@ MAX_INTERVAL = 1_000_000
 MAX_COUNT = 1_000_000
 MAX_POSITIONS = 31
 """More positions than this cost more than a budget allows, and nobody has asked for them."""
+
+MAX_POSITIONED = 1440
+"""Times of day among which BYSETPOS may pick: one a minute."""
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
@@ -250,6 +254,9 @@ def _parse_rule(text: str) -> RRule:
         raise _bad("BYSETPOS picks among other BY parts: give one, like BYDAY=MO,TU")
     if len(by.get("positions", ())) > MAX_POSITIONS:
         raise _bad(f"BYSETPOS has more than {MAX_POSITIONS} positions: use fewer")
+    times = [len(by[part]) for part in ("hours", "minutes", "seconds") if part in by]
+    if "BYSETPOS" in parts and prod(times) > MAX_POSITIONED:
+        raise _bad(f"BYSETPOS picks among more than {MAX_POSITIONED} times of day: give fewer")
     if "WKST" in parts and parts["WKST"] not in WEEKDAYS:
         raise _bad(f"WKST={parts['WKST'][:20]} is none of {', '.join(WEEKDAYS)}")
     return RRule(

@@ -23,7 +23,7 @@ from timeball.timing.zones import Zone, find_zone
 EPOCH = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 BUDGET = 60_000
 """What one answer may cost, in units of about a microsecond."""
-PARSE_BUDGET = 100_000
+PARSE_BUDGET = 80_000
 """What checking a rule may cost: counting to COUNT and proving that it fires."""
 PER_INSTANT = 100
 """What each instant of a list adds to the budget."""
@@ -241,9 +241,13 @@ def _parse_rrule(
     else:
         source = InRealTime(parsed.rule, zone.wall(begin).replace(fold=0), begin, zone)
     budget = Budget(PARSE_BUDGET)
+    try:
+        first = source.next_after(begin - TICK, budget)
+    except OverBudget:
+        raise _too_sparse(None, text) from None
     if parsed.rule.until is not None:
         last = _instant(parsed.rule.until, zone)
-    elif parsed.rule.count is None:
+    elif parsed.rule.count is None or first is None:
         last = None
     elif last is None:
         try:

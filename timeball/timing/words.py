@@ -49,7 +49,8 @@ def cron_in_words(cron: Cron) -> str:
     # cron-descriptor tells L, W and # right only where they stand alone.
     days = day.split(",") if "L" in day else [day]
     weekdays = weekday.split(",") if "L" in weekday or "#" in weekday else [weekday]
-    if starred or (len(days) == len(weekdays) == 1 and "L" not in day):
+    special = any(mark in day + weekday for mark in "LW#")
+    if starred or not special:
         pairs = list(product(days, weekdays))
     else:
         pairs = [*((one, "*") for one in days), *(("*", one) for one in weekdays)]
