@@ -4,8 +4,8 @@ Redis runs Lua 5.1 in a sandbox, and says so only when the faulty line runs. So 
 syntax, names that are not there, globals written by accident, locals that are unused, shadowed or
 declared twice, and a head that does not tell the truth about KEYS, ARGV and the answer.
 
-`_head.lua` is put before every other file; its locals are known there, and each must be read by one,
-but for CONSTANTS: a list of codes stays whole.
+`_head.lua` is put before every other file, a part like `_take.lua` before those that say `WITH _take.lua`;
+their locals are known there, and each must be read by one, but for CONSTANTS: a list of codes stays whole.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def parse(text: str) -> Any:
 
 def lint_text(name: str, text: str, known: Iterable[str] = ()) -> Report:
     """Reads one file called `name`; `known` are the locals that stand before it."""
-    reader = Reader(known, exports=name == HEAD)
+    reader = Reader(known, exports=name.startswith("_"))
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_COLUMNS:
             reader.fault(f"{len(line)} columns, {MAX_COLUMNS} at most", number)
@@ -282,7 +282,7 @@ def check_head(name: str, text: str) -> Iterator[str]:
     """What the comment at the top of a move leaves out, or tells wrongly."""
     lines = re.match(r"(?:--.*\n)*", text)
     head = lines[0] if lines else ""
-    if name == HEAD:
+    if name.startswith("_"):
         if not head:
             yield "no comment at the top that says what the file is for"
         return
@@ -313,20 +313,34 @@ def lint_folder(folder: Path) -> tuple[int, list[str]]:
     """How many files there are, and all faults as `path:line: what`."""
     head = folder / HEAD
     files = sorted(path for path in folder.glob("*.lua") if path != head)
+    parts = [path for path in files if path.name.startswith("_")]
     faults: list[tuple[Path, Fault]] = []
-    shared: dict[str, Local] = {}
-    if head.exists():
-        report = lint_text(HEAD, head.read_text())
-        faults += [(head, fault) for fault in report.faults]
-        shared = report.top
+    shared: dict[str, dict[str, Local]] = {}
     borrowed: set[str] = set()
+    for path in ([head] if head.exists() else []) + parts:
+        report = lint_text(path.name, path.read_text(), shared.get(HEAD, {}))
+        faults += [(path, fault) for fault in report.faults]
+        shared[path.name] = report.top
+        borrowed |= report.borrowed
     for path in files:
-        report = lint_text(path.name, path.read_text(), shared)
+        if path in parts:
+            continue
+        text = path.read_text()
+        known = dict(shared.get(HEAD, {}))
+        for part in re.findall(r"^-- WITH +(\S+)$", text, re.MULTILINE):
+            if part in shared:
+                known |= shared[part]
+            else:
+                faults.append((path, Fault(1, f"there is no {part}")))
+        report = lint_text(path.name, text, known)
         faults += [(path, fault) for fault in report.faults]
         borrowed |= report.borrowed
-    for name, local in shared.items():
-        if not local.read and name not in borrowed and not name.isupper():
-            faults.append((head, Fault(local.line, f"local {name} is read by no file")))
+    for part, locals_ in shared.items():
+        for name, local in locals_.items():
+            if not local.read and name not in borrowed and not name.isupper():
+                faults.append(
+                    (folder / part, Fault(local.line, f"local {name} is read by no file"))
+                )
     count = len(files) + head.exists()
     return count, [f"{path}:{fault.line}: {fault.text}" for path, fault in faults]
 

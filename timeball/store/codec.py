@@ -28,7 +28,7 @@ body, due, created, ended. Instants are Unix milliseconds, 0 for none. The same 
 VERSION = 1
 STATES = (State.SCHEDULED, State.RUNNING, State.SUCCEEDED, State.DEAD, State.CANCELLED)
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
-NAMED, TAGGED, EARLIER = 1, 2, 4
+NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
 
 
 def to_ms(instant: datetime) -> int:
@@ -105,8 +105,12 @@ def encode_spec(draft: Draft | Task) -> bytes:
 
 
 def flags_of(draft: Draft | Task) -> int:
-    """The flags of the head that say which indexes hold the task."""
-    return (NAMED if draft.name is not None else 0) | (TAGGED if draft.tags else 0)
+    """The flags of the head that say which indexes hold the task, and whether a schedule made it."""
+    return (
+        (NAMED if draft.name is not None else 0)
+        | (TAGGED if draft.tags else 0)
+        | (OCCURRENCE if draft.schedule is not None else 0)
+    )
 
 
 def decode_task(task_id: bytes, record: bytes) -> Task:

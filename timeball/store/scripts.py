@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -33,13 +34,17 @@ Arg = bytes | str | int | float
 
 
 class Script:
-    """One move: its text with the shared head, and the digest by which Redis knows it."""
+    """One move: its text behind the shared parts, and the digest by which Redis knows it.
+
+    Every move begins with `_head.lua`; a line `-- WITH _part.lua` in its own head asks for more.
+    """
 
     def __init__(self, name: str) -> None:
         folder = resources.files("timeball.store") / "lua"
-        head = (folder / "_head.lua").read_text()
+        move = (folder / f"{name}.lua").read_text()
+        parts = ["_head.lua", *re.findall(r"^-- WITH +(_\w+\.lua)$", move, re.MULTILINE)]
         self.name = name
-        self.text = head + (folder / f"{name}.lua").read_text()
+        self.text = "".join((folder / part).read_text() for part in parts) + move
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -3,7 +3,7 @@
 local P = KEYS[1]
 local HEAD = '<BBHdBBBBHHI4I4ddd'
 local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
-local NAMED, TAGGED, EARLIER = 1, 2, 4
+local NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
 local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
 local PAUSED = 9.1e15
 local kinds = { [0] = 'c', [1] = 'e' }
@@ -69,6 +69,15 @@ local function ring(kind, due, now, horizon)
   if bell and bell <= due then return -1 end
   redis.call('SET', P .. 'bell:' .. kind, due, 'PX', math.floor(math.max(due - now, 0) + 3000))
   return due
+end
+
+-- a task has come to its end: tell beat, if it is an occurrence and the next one waits for that
+local function tell_schedule(h, record)
+  if bit.band(h.flags, OCCURRENCE) == 0 then return end
+  local schedule = spec_of(h, record).sc
+  if redis.call('EXISTS', P .. 'sw:' .. schedule) == 0 then return end
+  redis.call('SADD', P .. 'ended', schedule)
+  if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
 end
 
 -- forget a task wholly; a call in flight goes on, and its finish will find nothing

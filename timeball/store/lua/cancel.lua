@@ -14,4 +14,5 @@ redis.call('ZREM', P .. 'lane:' .. h.lane, id)
 redis.call('SETRANGE', key, 0, pack_head(h))
 redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. CANCELLED, h.ended, id)
 unname(h, record, id)
+tell_schedule(h, record)
 return { 0, pack_head(h) .. record:sub(53) }

@@ -8,6 +8,7 @@ for i = 2, #ARGV do
   local h = record and unpack_head(record)
   if h and h.project == ARGV[1] then
     erase(ARGV[i], h, record)
+    if h.state <= RUNNING then tell_schedule(h, record) end
     n = n + 1
   end
 end

@@ -25,6 +25,7 @@ local function give_back(id, pump)
     redis.call('SET', key, pack_head(h) .. content(h, record) .. entry)
     redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)
     unname(h, record, id)
+    tell_schedule(h, record)
     died = died + 1
   else
     h.state, h.due, h.flags = SCHEDULED, math.floor(now), bit.bor(h.flags, EARLIER)
