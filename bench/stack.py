@@ -21,7 +21,7 @@ import psutil
 import redis
 
 PROGRAM = Path(sys.executable).parent / "timeball"
-ROLES = ("api", "worker", "beat", "redis", "flower", "up")
+ROLES = ("api", "worker", "beat", "redis", "flower", "inbox", "up")
 
 
 def free_port() -> int:

@@ -47,6 +47,7 @@ class Answer:
     """One answer of the API, good or bad."""
 
     at: float
+    took_seconds: float
     status: int
     text: str
 
@@ -77,7 +78,8 @@ class Account:
     stalls: dict[str, float]
     """The same, counted from the last kill before the call where that is later."""
     after_worker_kill: dict[str, float]
-    """The lateness of tasks between whose due time and call a worker was killed, and nothing else."""
+    """The lateness of tasks before whose call, and at most ten seconds before they were due, a worker was
+    killed; whatever else was killed then too."""
     statuses: dict[int, int]
 
     @property
@@ -153,7 +155,7 @@ class Ledger:
             # A fifth of the calls last a while, so that a killed worker always had some in flight.
             path = "/slow/200" if zlib.crc32(key.encode()) % 5 == 0 else "/ok"
             body = json.dumps(task(self.receiver.url + path, **when)).encode()
-            while time.time() < deadline:
+            while (sent := time.time()) < deadline:
                 try:
                     status, _, answer = client.send(
                         "POST", "/v2/tasks", body, {"Idempotency-Key": key}
@@ -162,7 +164,8 @@ class Ledger:
                     status, answer = BROKEN, repr(error).encode()
                 now = time.time()
                 with self._lock:
-                    self.answers.append(Answer(now, status, answer[:300].decode(errors="replace")))
+                    text = answer[:300].decode(errors="replace")
+                    self.answers.append(Answer(now, now - sent, status, text))
                     if status == 201:
                         self.promises.append(Promise(json.loads(answer)["id"], due, now))
                         break
@@ -218,8 +221,7 @@ class Ledger:
             before = [kill for kill in self.kills if kill.at < called]
             last = max((kill.at for kill in before), default=0.0)
             stalls[one] = max(0.0, called - max(promise.ready, last))
-            during = {kill.role for kill in before if kill.at + 10 > promise.ready}
-            if during == {"worker"}:
+            if any(kill.role == "worker" and kill.at + 10 > promise.ready for kill in before):
                 after_worker_kill[one] = late[one]
         return Account(
             promised=len(promised),

@@ -1,0 +1,152 @@
+"""How fast exports are, and in how much memory: 3,000,000 rows of 7 columns, against the barest loop there is.
+
+    python bench/exports.py [--rows N] [--only sqlite|postgres]
+
+Each figure is a process of its own. The bare loops are the sqlite3 cursor into csv.writer, and COPY into a file:
+neither formats times, counts, hashes, reports progress nor syncs. PostgreSQL is a private server of this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.export import servers
+
+FILL_SQLITE = """
+    CREATE TABLE big (id INTEGER PRIMARY KEY, chain_id INTEGER, country TEXT, amount NUMERIC, active BOOLEAN,
+        created_at DATETIME, note TEXT);
+    INSERT INTO big WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {rows})
+        SELECT i, 1764, CASE i % 3 WHEN 0 THEN 'NL' WHEN 1 THEN 'DE' ELSE 'BE' END, i % 100000 / 100.0, i % 2,
+            datetime('2026-01-01', '+' || i || ' seconds'), 'note number ' || i FROM s;
+"""
+FILL_POSTGRES = """
+    CREATE TABLE big (id bigint, chain_id int, country text, amount numeric(12,2), active boolean,
+        created_at timestamptz, note text);
+    INSERT INTO big SELECT i, 1764, (array['NL', 'DE', 'BE'])[1 + mod(i, 3)], mod(i, 100000) / 100.0,
+        mod(i, 2) = 0, timestamptz '2026-01-01Z' + i * interval '1 s', 'note number ' || i
+        FROM generate_series(1, {rows}) i;
+"""
+
+
+def ours(url: str, out: Path, kind: str) -> int:
+    """Our engine, all of it."""
+    from timeball.export.formats import Format
+    from timeball.export.run import Plan, run_export
+    from timeball.export.sources import Source
+
+    source = Source(chain=1764, index="users", table="big", url=url, chain_column="chain_id")
+    return run_export(Plan("1", 1, Format(kind)), source, datetime.now(UTC), out).rows
+
+
+def bare(url: str, out: Path, kind: str) -> int:
+    """The barest loop that makes a file."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        cursor = connection.execute("SELECT * FROM big WHERE chain_id = 1764")
+        rows = 0
+        with (out / "bare.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            while batch := cursor.fetchmany(2000):
+                writer.writerows(batch)
+                rows += len(batch)
+        return rows
+    import psycopg
+
+    folder = url.partition("host=")[2]
+    statement = "COPY (SELECT * FROM big WHERE chain_id = 1764) TO STDOUT (FORMAT csv)"
+    with (
+        psycopg.connect(f"host={folder} user=postgres") as server,
+        server.cursor() as cursor,
+        cursor.copy(statement) as copy,
+        (out / "bare.csv").open("wb") as file,
+    ):
+        rows = 0
+        for line in copy:
+            file.write(line)
+            rows += 1
+    return rows
+
+
+def measure(way: str, url: str, kind: str) -> tuple[float, int]:
+    """(rows per second, peak MiB) of one way, in a process of its own."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, __file__, "--child", way, url, kind, out]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows, seconds, peak_mib = json.loads(answer)
+    return rows / seconds, peak_mib
+
+
+def child(way: str, url: str, kind: str, out: str) -> None:
+    begun = time.monotonic()
+    rows = (ours if way == "ours" else bare)(url, Path(out), kind)
+    seconds = time.monotonic() - begun
+    print(json.dumps([rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+
+
+def report(name: str, url: str) -> None:
+    base, base_mib = measure("bare", url, "csv")
+    print(f"{name:10} bare csv  {base:>10,.0f} rows/s  {base_mib:4} MiB", flush=True)
+    for kind in ("csv", "json"):
+        rate, peak_mib = measure("ours", url, kind)
+        ratio = rate / base
+        print(
+            f"{name:10} ours {kind:4} {rate:>10,.0f} rows/s  {peak_mib:4} MiB  {ratio:.2f} of bare",
+            flush=True,
+        )
+
+
+@contextmanager
+def sqlite(rows: int) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        with sqlite3.connect(f"{folder}/big.db") as connection:
+            connection.executescript(FILL_SQLITE.format(rows=rows))
+        connection.close()
+        yield f"sqlite:///{folder}/big.db"
+
+
+@contextmanager
+def postgres(rows: int) -> Iterator[str]:
+    import psycopg
+
+    with servers.postgres() as server:
+        folder = server.url.partition("host=")[2]
+        with psycopg.connect(f"host={folder} user=postgres", autocommit=True) as connection:
+            connection.execute(FILL_POSTGRES.format(rows=rows))
+            connection.execute("VACUUM ANALYZE big")
+        yield server.url
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--only", choices=["sqlite", "postgres"])
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(*arguments.child)
+        return
+    for name, made in (("sqlite", sqlite), ("postgres", postgres)):
+        if arguments.only in (None, name):
+            if name == "postgres" and (reason := servers.missing_postgres()):
+                print(f"postgres: {reason}")
+                continue
+            with made(arguments.rows) as url:
+                report(name, url)
+
+
+if __name__ == "__main__":
+    main()
