@@ -242,6 +242,7 @@ def _plain(status: int, text: str) -> Response:
 def _protect(answer: Response) -> Response:
     answer.headers["Content-Security-Policy"] = POLICY
     answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Referrer-Policy"] = "no-referrer"
+    # Not no-referrer: browsers would then send `Origin: null` with the page's own form.
+    answer.headers["Referrer-Policy"] = "same-origin"
     answer.headers["Cache-Control"] = "no-store"
     return answer

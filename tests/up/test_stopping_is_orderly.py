@@ -54,7 +54,7 @@ def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
         begun = time.monotonic()
         run.process.send_signal(signal.SIGINT)
         code, output = run.end()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5, "of a patience of 60"
         assert code == 1
         assert "again: killing" in output
         assert not any(alive(pid) for found in pids.values() for pid in found)

@@ -20,6 +20,7 @@ import requests
 
 from tests.conftest import eventually
 from tests.up.fakes import alive
+from timeball.dispatch.house import House
 
 pytestmark = pytest.mark.stack
 
@@ -72,14 +73,18 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def up(tmp_path: Path, *words: str) -> Iterator[Up]:
+def up(tmp_path: Path, *words: str, **settings: str) -> Iterator[Up]:
     ready_file, log, data = tmp_path / "ready.json", tmp_path / "log", tmp_path / "data"
     argv = [*CLI, "up", "--data", str(data), "--ready-file", str(ready_file)]
     argv += ["--port", "0", "--inbox-port", "0", "--flower-port", "0", *words]
     ready_file.unlink(missing_ok=True)  # of a run that was killed
     with log.open("a") as out:
         process = subprocess.Popen(
-            argv, stdout=out, stderr=subprocess.STDOUT, text=True, env=_environment()
+            argv,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**_environment(), **settings},
         )
     run = Up(process, ready_file, log, data)
     left: list[int] = []
@@ -196,3 +201,15 @@ def test_kill_9_of_the_parent_leaves_no_process_and_loses_nothing(tmp_path: Path
     with up(tmp_path, "--no-flower") as run:
         eventually(lambda: len(run.received("/kept")) >= 50, within=20)
         assert {r["task"] for r in run.received("/kept")} == set(tasks)
+
+
+def test_a_redis_of_the_users_own_is_used(tmp_path: Path, house: House) -> None:
+    url = house.settings.redis_url
+    with up(tmp_path, "--no-flower", TIMEBALL_REDIS_URL=url, TIMEBALL_LOG_FORMAT="json") as run:
+        assert run.facts["redis_url"] == url
+        assert run.facts["pids"]["redis"] == []
+        assert run.submit("/hello").status_code == 201
+        eventually(lambda: run.received("/hello"))
+        assert not (run.data / "redis.conf").exists()
+        lines = run.log.read_text().partition("\n\n")[0].splitlines()
+        assert all(json.loads(line)["role"] for line in lines)

@@ -24,6 +24,7 @@ from timeball.up.supervisor import Supervisor
 T = TypeVar("T")
 
 FLOWER_USER = "timeball"
+ROLES = ("up", "api", "worker", "beat", "redis", "flower", "inbox")
 
 # The doors go first, and the workers with them, so that calls in flight get the longest time to end; then the
 # inbox, where such a call may be going; then the store. 8.5 s in all if each uses up its patience.
@@ -294,7 +295,7 @@ class _Stack:
             "flower_password": self.flower_password if flower else None,
             "workers": self.options.workers,
             "data": str(self.folder.path),
-            "pids": dict(self.pids),
+            "pids": {role: self.pids.get(role, []) for role in ROLES} if self.pids else {},
         }
 
     def _pids_changed(self, pids: Mapping[str, list[int]]) -> None:
