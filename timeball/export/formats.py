@@ -23,7 +23,8 @@ import orjson
 from timeball.export.columns import Column, Kind, Times
 from timeball.export.failures import of_disk
 
-Cell = Callable[[Any], Any]
+Cells = Callable[[Sequence[Any]], Iterable[Any]]
+"""Turns one column of a batch into what is written."""
 
 
 class Format(StrEnum):
@@ -91,7 +92,7 @@ class CsvWriter:
         self.count = 0
         self._sink = sink
         self._names = [defused(c.name) if safe else c.name for c in columns]
-        self._cells = [(i, cell) for i, c in enumerate(columns) if (cell := _csv_cell(c, safe))]
+        self._cells = [(i, cell) for i, c in enumerate(columns) if (cell := _csv_cells(c, safe))]
 
     def begin(self) -> None:
         self._write([self._names])
@@ -126,18 +127,22 @@ class JsonWriter:
         self.count = 0
         self._sink = sink
         self._names = [c.name for c in columns]
-        self._cells = [(i, cell) for i, c in enumerate(columns) if (cell := _json_cell(c))]
+        self._seam = b"},{" + orjson.dumps(columns[0].name) + b":"
+        self._cells = [(i, cell) for i, c in enumerate(columns) if (cell := _json_cells(c))]
 
     def begin(self) -> None:
         self._sink.write(b"[")
 
     def rows(self, batch: Sequence[Sequence[Any]]) -> None:
-        names, dumps = self._names, orjson.dumps
-        lines = [
-            dumps(dict(zip(names, row, strict=True)), _json_other)
-            for row in _converted(batch, self._cells)
-        ]
-        self._sink.write((b",\n" if self.count else b"\n") + b",\n".join(lines))
+        names = self._names
+        # One dump for all: thrice as fast as one a row. What begins a row cannot occur within a text, whose quotes
+        # are escaped; within a document of its own the line break does no harm.
+        whole = orjson.dumps(
+            [dict(zip(names, row, strict=True)) for row in _converted(batch, self._cells)],
+            _json_other,
+        )
+        lines = whole[1:-1].replace(self._seam, self._seam.replace(b",", b",\n", 1))
+        self._sink.write((b",\n" if self.count else b"\n") + lines)
         self.count += len(batch)
 
     def end(self) -> None:
@@ -145,14 +150,14 @@ class JsonWriter:
 
 
 def _converted(
-    batch: Sequence[Sequence[Any]], cells: Sequence[tuple[int, Cell]]
+    batch: Sequence[Sequence[Any]], cells: Sequence[tuple[int, Cells]]
 ) -> Iterable[Sequence[Any]]:
     """The batch with some columns converted. Turning it on its side twice is cheaper than touching each row."""
     if not cells or not batch:
         return batch
-    turned: list[Iterable[Any]] = list(zip(*batch, strict=True))
+    turned: list[Any] = list(zip(*batch, strict=True))
     for i, cell in cells:
-        turned[i] = map(cell, turned[i])
+        turned[i] = cell(turned[i])
     return zip(*turned, strict=True)
 
 
@@ -164,10 +169,20 @@ def rfc3339(at: datetime) -> str:
     return (text.rstrip("0") if at.microsecond else text) + "Z"
 
 
-def _iso(value: Any) -> Any:
+def _times(column: Sequence[Any]) -> Iterable[Any]:
+    """ISO texts and datetimes as RFC 3339; the commonest text, whole seconds after a space, by a short way."""
+    if not set(map(type, column)) <= {str, type(None)}:
+        return map(_time, column)
+    return [
+        v.replace(" ", "T", 1) + "Z"
+        if v is not None and len(v) == 19 and v[10] == " " and v[4] == "-"
+        else _time(v)
+        for v in column
+    ]
+
+
+def _time(value: Any) -> Any:
     if isinstance(value, str):
-        if len(value) == 19 and value[10] in " T" and value[4] == "-" and value[13] == ":":
-            return f"{value[:10]}T{value[11:]}Z"
         try:
             return rfc3339(datetime.fromisoformat(value))
         except (ValueError, OverflowError):
@@ -178,7 +193,7 @@ def _iso(value: Any) -> Any:
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive ones are UTC here, and quicker
 
 
-def _epoch(unit: timedelta) -> Cell:
+def _epochs(unit: timedelta) -> Cells:
     def convert(value: Any) -> Any:
         if not isinstance(value, int | float):
             return value
@@ -187,45 +202,61 @@ def _epoch(unit: timedelta) -> Cell:
         except (ValueError, OverflowError):
             return value
 
-    return convert
+    return lambda column: map(convert, column)
 
 
-def _time_cell(column: Column) -> Cell:
-    if column.times is Times.EPOCH_S:
-        return _epoch(timedelta(seconds=1))
-    if column.times is Times.EPOCH_MS:
-        return _epoch(timedelta(milliseconds=1))
-    return _iso
+class _Words(dict[object, object]):
+    """A table of replacements; what it does not know stays."""
+
+    def __missing__(self, key: object) -> object:
+        return key
 
 
-def _csv_cell(column: Column, safe: bool) -> Cell | None:
+_TRUTH_TEXT = _Words({0: "false", 1: "true"})
+_TRUTH = _Words({0: False, 1: True})
+
+
+def _decimals(column: Sequence[Any]) -> Iterable[Any]:
+    """Decimals without an exponent."""
+    if Decimal not in set(map(type, column)):
+        return column
+    return [format(v, "f") if isinstance(v, Decimal) else v for v in column]
+
+
+def _common(column: Column) -> Cells | None:
+    if column.kind is Kind.TIME:
+        if column.times is Times.EPOCH_S:
+            return _epochs(timedelta(seconds=1))
+        if column.times is Times.EPOCH_MS:
+            return _epochs(timedelta(milliseconds=1))
+        return _times
+    if column.kind in (Kind.BYTES, Kind.OTHER):
+        return lambda cells: map(_plain, cells)
+    return None
+
+
+def _csv_cells(column: Column, safe: bool) -> Cells | None:
     match column.kind:
-        case Kind.TIME:
-            return _time_cell(column)
-        case Kind.BOOLEAN:
-            return lambda v: "true" if v == 1 else "false" if v == 0 else v
-        case Kind.NUMBER:
-            return lambda v: format(v, "f") if isinstance(v, Decimal) else v
         case Kind.BYTES | Kind.TEXT | Kind.JSON | Kind.OTHER if safe:
-            return lambda v: defused(_plain(v))
-        case Kind.BYTES | Kind.JSON | Kind.OTHER:
-            return _plain
-        case _:
-            return None
-
-
-def _json_cell(column: Column) -> Cell | None:
-    match column.kind:
-        case Kind.TIME:
-            return _time_cell(column)
+            return lambda cells: (defused(_plain(v)) for v in cells)
         case Kind.BOOLEAN:
-            return lambda v: bool(v) if v in (0, 1) else v
-        case Kind.BYTES | Kind.OTHER:
-            return _plain
+            return lambda cells: map(_TRUTH_TEXT.__getitem__, cells)
+        case Kind.NUMBER:
+            return _decimals
         case Kind.JSON:
-            return _document
+            return lambda cells: map(_plain, cells)
         case _:
-            return None
+            return _common(column)
+
+
+def _json_cells(column: Column) -> Cells | None:
+    match column.kind:
+        case Kind.BOOLEAN:
+            return lambda cells: map(_TRUTH.__getitem__, cells)
+        case Kind.JSON:
+            return lambda cells: map(_document, cells)
+        case _:
+            return _common(column)
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from timeball.export.failures import ExportError, of_database
 
-BATCH = 2000
-"""Rows per batch: a few hundred kilobytes, and progress many times a second."""
+BATCH = 500
+"""Rows per batch. Few enough to stay in the processor's cache while they are turned and written: with 2000 the
+same work takes half as long again."""
 
 
 def batches(

@@ -29,6 +29,8 @@ from timeball.export.formats import CsvWriter, Format, JsonWriter, Sink, Writer
 from timeball.export.segments import parse_segment
 from timeball.export.sources import Source
 
+STEP = 10_000
+"""Rows between two reports of progress: some twenty a second."""
 MIN_FREE_BYTES = 16 * 1024 * 1024
 """An export does not start on a disk with less space than this."""
 
@@ -78,9 +80,10 @@ def run_export(
 ) -> ExportResult:
     """Write the file and return what it is; or leave nothing behind and raise.
 
-    `now` (aware) is what relative rules count from: the first attempt's, in each retry too. After every batch
-    `on_progress(rows, size_bytes)` is called, then `should_stop()`; what they raise passes through unchanged.
-    Raises ExportFailed, ExportUnavailable, ExportStopped; InvalidField when the segment no longer fits the table.
+    `now` (aware) is what relative rules count from: the first attempt's, in each retry too. After every STEP
+    rows, and after the last, `on_progress(rows, size_bytes)` is called, then `should_stop()`; what they raise
+    passes through unchanged. Raises ExportFailed, ExportUnavailable and ExportStopped, and InvalidField when the
+    segment does not fit the table any more.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", plan.task):
         raise ValueError(f"not fit for a path: {plan.task!r}")
@@ -127,17 +130,24 @@ def run_export(
 def _written(
     connection: sa.Connection, statement: sa.Select[tuple[object, ...]], writer: Writer, copy: bool
 ) -> Generator[None]:
-    """Write batch after batch, with a pause after each."""
+    """Write batch after batch, with a pause after every STEP rows and at the end."""
+    told = 0
     if copy and isinstance(writer, CsvWriter):
-        with closing(reading.copied(connection, statement)) as lines:
-            for block in lines:
-                writer.copied(block)
-                yield
+        with closing(reading.copied(connection, statement)) as blocks:
+            for lines in blocks:
+                writer.copied(lines)
+                if writer.count - told >= STEP:
+                    told = writer.count
+                    yield
     else:
-        with closing(reading.batches(connection, statement)) as rows:
-            for batch in rows:
-                writer.rows(batch)
-                yield
+        with closing(reading.batches(connection, statement)) as batches:
+            for rows in batches:
+                writer.rows(rows)
+                if writer.count - told >= STEP:
+                    told = writer.count
+                    yield
+    if writer.count > told:
+        yield
 
 
 @contextmanager
