@@ -30,10 +30,14 @@ tcp-keepalive 60
 """
 
 REDIS_ACL = """\
-user default off
+user default off ~* &* +@all
 user timeball on >{password} ~* &* +@all -@dangerous +info
 """
-"""Nobody without a password; and with it nothing that could drop, copy, read or reconfigure all at once."""
+"""Nobody without a password; and with it nothing that could drop, copy, read or reconfigure all at once.
+
+The default user is off, so no connection gets its rights; but Redis 7.0 loads its append-only file as that user,
+and would leave out every move of ours if it had none.
+"""
 
 
 def keep(name: str, given: str, *, fixed: bool = False) -> str:
