@@ -68,6 +68,14 @@ fmt: $(DEV) ## Format the code and mend what can be mended
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+.PHONY: faults
+faults: $(DEV) ## Kill and freeze real processes under load; nothing may be lost
+	@$(PY) -m pytest -m faults $(ARGS) $(T)
+
+.PHONY: bench
+bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--quick drain"
+	@$(PY) -m bench.run $(ARGS)
+
 .PHONY: lock
 lock: ## Write both locks anew from requirements*.txt; UPGRADE=1 takes newer releases
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && python=$$(sh tools/find_python.sh $(PYTHON)) && \
