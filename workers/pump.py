@@ -130,7 +130,12 @@ class Pump:
         self.heartbeat_due = now + HEARTBEAT_SECONDS
         try:
             claim = pumps.claim(
-                self.house.client, self.prefix, self.name, max(0, want), self.lane_calls
+                self.house.client,
+                self.prefix,
+                self.name,
+                max(0, want),
+                self.lane_calls,
+                self.total_calls // 2,
             )
         except StoreError as error:
             self._store_failed(error)

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from timeball.dispatch.house import House
 from timeball.errors import Conflict, NotFound
-from timeball.model.task import MOVES, Draft, Request, State
+from timeball.model.task import MOVES, Draft, Priority, Request, State
 from timeball.store import codec, keys, projects, pumps, tasks
 
 ALLOWED = {(move.verb, move.source, move.target) for move in MOVES}
@@ -48,11 +48,21 @@ class Moves(RuleBasedStateMachine):
         self.state[task_id] = target
 
     @rule(
-        target=ids, queue=st.sampled_from(("a", "b")), name=st.sampled_from((None, None, "n", "m"))
+        target=ids,
+        queue=st.sampled_from(("a", "b")),
+        name=st.sampled_from((None, None, "n", "m")),
+        priority=st.sampled_from(Priority),
+        key=st.sampled_from((None, "concurrency_key", "ordering_key")),
     )
-    def submit(self, queue: str, name: str | None) -> bytes:
+    def submit(self, queue: str, name: str | None, priority: Priority, key: str | None) -> bytes:
         draft = Draft(
-            project=self.project, queue=queue, name=name, request=Request("http://h/"), tags=("t",)
+            project=self.project,
+            queue=queue,
+            name=name,
+            request=Request("http://h/"),
+            tags=("t",),
+            priority=priority,
+            **({key: "k"} if key else {}),
         )
         [submitted], _ = tasks.submit(self.client, PREFIX, [draft], 60_000)
         live = [i for i, n in self.name.items() if n == name and name and self.live(i)]
@@ -70,7 +80,7 @@ class Moves(RuleBasedStateMachine):
 
     @rule(pump=st.sampled_from(("p", "q")), want=st.integers(0, 4))
     def claim(self, pump: str, want: int) -> None:
-        claim = pumps.claim(self.client, PREFIX, pump, want, 100)
+        claim = pumps.claim(self.client, PREFIX, pump, want, 100, 100)
         assert len(claim.tasks) <= want
         for claimed in claim.tasks:
             self.moved("claim", claimed.id, State.RUNNING)
@@ -183,7 +193,7 @@ class Moves(RuleBasedStateMachine):
 
     @invariant()
     def calls_in_flight_are_counted(self) -> None:
-        counted = sum(int(n) for n in self.client.hvals(f"{PREFIX}inflight"))
+        counted = int(self.client.hget(f"{PREFIX}inflight", self.project) or 0)
         held = sum(self.client.hlen(f"{PREFIX}lease:{pump}") for pump in ("p", "q"))
         assert counted == held
 

@@ -66,6 +66,17 @@ class Method(StrEnum):
     OPTIONS = "OPTIONS"
 
 
+class Priority(StrEnum):
+    """Who goes first when more is due than can be called."""
+
+    HIGH = "high"
+    """Before all others."""
+    NORMAL = "normal"
+    """As the high ones after half a minute of waiting."""
+    LOW = "low"
+    """As the high ones after a minute of waiting."""
+
+
 class BodyKind(StrEnum):
     """How the caller wrote the body, so that it is shown the same way."""
 
@@ -109,6 +120,11 @@ class Draft:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     id: bytes | None = None
+    priority: Priority = Priority.NORMAL
+    concurrency_key: str | None = None
+    """Tasks with one key share the queue's limit `key_concurrency` (1 unless set)."""
+    ordering_key: str | None = None
+    """Tasks with one key are called one after the other, in the order they were taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +154,6 @@ class Task:
     key_id: str | None = None
     schedule: str | None = None
     occurrence: datetime | None = None
+    priority: Priority = Priority.NORMAL
+    concurrency_key: str | None = None
+    ordering_key: str | None = None

@@ -20,6 +20,7 @@ from timeball.errors import StoreError
 from timeball.model.attempt import Attempt, Outcome, Timing
 from timeball.model.retry import Retry, RetryPolicy, RetryTable
 from timeball.model.task import BodyKind, Draft, Method, Request, State, Task
+from timeball.store import keys
 
 HEAD = struct.Struct("<BBHdBBBBHHIIddd")
 """version, state, attempt, started, kind, lost, flags, priority, attempt base, length of lane, of spec, of
@@ -142,11 +143,14 @@ def build_task(
     task_id: bytes, head: tuple[Any, ...], lane: str, spec: Mapping[str, Any], body: bytes
 ) -> Task:
     """A task from the parts of its record."""
-    project, _, queue = lane.partition("/")
+    place = keys.parse_lane(lane)
     return Task(
         id=task_id,
-        project=project,
-        queue=queue,
+        project=place.project,
+        queue=place.queue,
+        priority=place.priority,
+        concurrency_key=place.concurrency_key,
+        ordering_key=place.ordering_key,
         state=STATES[head[1]],
         request=Request(
             url=spec["u"],

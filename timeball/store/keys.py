@@ -8,12 +8,14 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `t:<id>` | string | a task's record (see codec) | until deleted or pruned |
 | `a:<id>` | list | its attempts but the last of an ended task, which rides in the record | as the record |
 | `lane:<lane>` | zset | waiting task ids by due instant | while tasks wait |
-| `lanes:<kind>` | zset | lanes by the instant they may next be served | while tasks wait |
-| `idx:<lane>` | zset | every task id of a lane, score 0, so in order of making | as the records |
+| `lanes:<kind>`, `:h`, `:l` | zset | lanes by when they may next be served, by priority | while tasks wait |
+| `idx:<queue>` | zset | every task id of a queue, score 0, so in order of making | as the records |
 | `end:<project>:<state>` | zset | ended task ids by the instant of their end | until pruned |
-| `queues:<project>` | set | lanes that a project has used | for ever |
-| `q:<lane>` | hash | limits of a queue and its rate clock | for ever |
-| `inflight` | hash | calls in flight by lane | while in flight |
+| `queues:<project>` | set | queues (`project/queue`) that a project has used | for ever |
+| `apart:<queue>` | set | lanes of a queue that are set apart by priority or key | while tasks wait |
+| `q:<queue>`, `q:<project>` | hash | limits of a queue or project, and its rate clock | for ever |
+| `inflight` | hash | calls in flight by lane, by queue and by project | while in flight |
+| `held:<owner>` | zset | lanes that wait for a slot of a lane, queue or project | while they wait |
 | `name:<project>` | hash | name to id of the live task that holds it | while the task is live |
 | `names:<project>` | zset | `name NUL id` of every named task, score 0 | as the records |
 | `tag:<project>:<tag>` | zset | ids of tasks with a tag, score 0 | as the records |
@@ -34,6 +36,9 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+
+from timeball.model.task import Draft, Priority, Task
 
 CALL = "c"
 """The kind of tasks that pumps take."""
@@ -51,12 +56,54 @@ def shard_of(project: str, shards: int) -> int:
     return zlib.crc32(project.encode()) % shards
 
 
-def lane_of(project: str, queue: str) -> str:
-    """The lane of a queue; a project id never holds a slash."""
+def split_lane(lane: str) -> tuple[str, str]:
+    """(project, queue) of any lane."""
+    project, _, queue = lane.partition(APART)[0].partition("/")
+    return project, queue
+
+
+APART = "\x1f"
+"""Stands in a lane before each part that sets some tasks of a queue apart; no name may hold it."""
+
+
+def base_of(project: str, queue: str) -> str:
+    """The lane of a queue itself; a project id never holds a slash."""
     return f"{project}/{queue}"
 
 
-def split_lane(lane: str) -> tuple[str, str]:
-    """(project, queue) of a lane."""
-    project, _, queue = lane.partition("/")
-    return project, queue
+def lane_of(task: Draft | Task, kind: str = CALL) -> str:
+    """The lane of a task: `project/queue`, then its priority unless that is normal, its key, its kind.
+
+    `h` and `l` say high and low priority, `o` and `c` begin an ordering and a concurrency key, `x` says that
+    the task is an export. Tasks with one key share a lane, so a limit on it is a limit on the key.
+    """
+    lane = f"{task.project}/{task.queue}"
+    if task.priority is not Priority.NORMAL:
+        lane += APART + task.priority.value[0]
+    if task.ordering_key is not None:
+        lane += f"{APART}o{task.ordering_key}"
+    elif task.concurrency_key is not None:
+        lane += f"{APART}c{task.concurrency_key}"
+    return lane + APART + "x" if kind == EXPORT else lane
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What a lane's name says."""
+
+    project: str
+    queue: str
+    priority: Priority = Priority.NORMAL
+    concurrency_key: str | None = None
+    ordering_key: str | None = None
+
+
+def parse_lane(lane: str) -> Lane:
+    """The parts of a lane's name."""
+    base, *parts = lane.split(APART)
+    project, _, queue = base.partition("/")
+    if not parts:
+        return Lane(project, queue)
+    first = {part[0]: part[1:] for part in parts}
+    priority = Priority.HIGH if "h" in first else Priority.LOW if "l" in first else Priority.NORMAL
+    return Lane(project, queue, priority, first.get("c"), first.get("o"))

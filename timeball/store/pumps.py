@@ -39,10 +39,20 @@ class Finished:
 
 
 def claim(
-    client: Client, prefix: str, pump: str, want: int, lane_calls: int, kind: str = keys.CALL
+    client: Client,
+    prefix: str,
+    pump: str,
+    want: int,
+    queue_calls: int,
+    project_calls: int,
+    kind: str = keys.CALL,
 ) -> Claim:
-    """Take up to `want` due tasks; with 0 it is only a heartbeat. Raises StoreUnavailable."""
-    answer = call(client, "claim", prefix, [kind, pump, want, lane_calls])
+    """Take up to `want` due tasks; with 0 it is only a heartbeat. Raises StoreUnavailable.
+
+    `queue_calls` and `project_calls` are how many calls one queue and one project may have in flight
+    per awake pump, where they have no limit of their own.
+    """
+    answer = call(client, "claim", prefix, [kind, pump, want, queue_calls, project_calls])
     tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(3, len(answer), 2)]
     return Claim(answer[0], answer[1], answer[2], tasks)
 

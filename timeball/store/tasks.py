@@ -65,7 +65,7 @@ def submit(
             code,
             0,
             codec.flags_of(draft),
-            keys.lane_of(draft.project, draft.queue),
+            keys.lane_of(draft, kind),
             "" if draft.scheduled_for is None else codec.to_ms(draft.scheduled_for),
             0 if draft.delay is None else round(draft.delay.total_seconds() * 1000),
             draft.name or "",
@@ -115,6 +115,9 @@ def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task
         key_id=draft.key_id,
         schedule=draft.schedule,
         occurrence=draft.occurrence,
+        priority=draft.priority,
+        concurrency_key=draft.concurrency_key,
+        ordering_key=draft.ordering_key,
     )
 
 
@@ -223,7 +226,7 @@ def update(
                 task_id,
                 hashlib.sha1(record, usedforsecurity=False).hexdigest(),
                 horizon_ms,
-                keys.lane_of(new.project, new.queue),
+                keys.lane_of(new),
                 due,
                 0 if delay is None else round(delay.total_seconds() * 1000),
                 new.name or "",
@@ -383,14 +386,23 @@ def _walk_of(
         ended = f"end:{project}:{codec.STATE_CODES[wanted.state]}"
         return _Walk(client, prefix, [ended], cursor, scored=True)
     if wanted.queue is not None:
-        lanes = [keys.lane_of(project, wanted.queue)]
+        lanes = [keys.base_of(project, wanted.queue)]
     else:
         with store_errors():
             lanes = sorted(m.decode() for m in client.smembers(f"{prefix}queues:{project}"))
     if wanted.state is State.SCHEDULED:
-        waiting = [f"lane:{lane}" for lane in lanes]
+        waiting = [f"lane:{lane}" for lane in _with_apart(client, prefix, lanes)]
         return _Walk(client, prefix, waiting, cursor, descending=False, scored=True)
     return _timed(_Walk(client, prefix, [f"idx:{lane}" for lane in lanes], cursor), wanted)
+
+
+def _with_apart(client: Client, prefix: str, queues: list[str]) -> list[str]:
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for queue in queues:
+            pipe.smembers(f"{prefix}apart:{queue}")
+        apart = pipe.execute() if queues else []
+    return queues + sorted(lane.decode() for lanes in apart for lane in lanes)
 
 
 def _timed(walk: _Walk, wanted: Filter) -> _Walk:

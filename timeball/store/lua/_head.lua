@@ -5,7 +5,6 @@ local HEAD = '<BBHdBBBBHHI4I4ddd'
 local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
 local NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
 local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
-local PAUSED = 9.1e15
 local kinds = { [0] = 'c', [1] = 'e' }
 
 -- the store's now in milliseconds: with the virtual clock, and without
@@ -50,10 +49,68 @@ local function unname(h, record, id)
   if redis.call('HGET', key, name) == id then redis.call('HDEL', key, name) end
 end
 
--- put a task in its lane, and the lane where a claim will see it
+-- A lane is project/queue, then what sets some tasks of the queue apart, each behind \31 (keys.py).
+local function base_of(lane) return lane:match('^[^\31]*') end
+local function is_ordered(lane) return lane:find('\31o', 1, true) ~= nil end
+
+-- where the lanes of a kind and a priority stand
+local function lanes_of(kind, lane)
+  local class = lane:match('\31([hl])')
+  return P .. 'lanes:' .. kind .. (class and ':' .. class or '')
+end
+
+-- show a lane of a kind to the claims, from the instant on at which it may be served
+local function show(kind, lane, due)
+  redis.call('ZADD', lanes_of(kind, lane), 'LT', due, lane)
+  local base = base_of(lane)
+  if base ~= lane then redis.call('SADD', P .. 'apart:' .. base, lane) end
+end
+
+-- Put a task in its lane. In an ordered lane it keeps its place until it has ended.
 local function place(h, id, due)
-  redis.call('ZADD', P .. 'lane:' .. h.lane, due, id)
-  redis.call('ZADD', P .. 'lanes:' .. kinds[h.kind], 'LT', due, h.lane)
+  if is_ordered(h.lane) then
+    redis.call('ZADD', P .. 'lane:' .. h.lane, 'NX', due, id)
+  else
+    redis.call('ZADD', P .. 'lane:' .. h.lane, due, id)
+  end
+  show(kinds[h.kind], h.lane, due)
+end
+
+-- Take a task out of its lane. Those behind it in an ordered lane need not wait for it any more.
+local function leave(h, id)
+  redis.call('ZREM', P .. 'lane:' .. h.lane, id)
+  if is_ordered(h.lane) then
+    redis.call('ZADD', lanes_of(kinds[h.kind], h.lane), 'XX', 'LT', 0, h.lane)
+  end
+end
+
+-- the instant at which a lane of a kind may next be served, or nil
+local function next_due(kind)
+  local first
+  for _, class in ipairs({ '', ':h', ':l' }) do
+    local head = redis.call('ZRANGE', P .. 'lanes:' .. kind .. class, 0, 0, 'WITHSCORES')
+    local score = tonumber(head[2])
+    if score and score < HELD and not (first and first <= score) then first = score end
+  end
+  return first
+end
+
+-- Calls of a lane have ended: count them out for the lane, its queue and its project, and let as
+-- many lanes that waited for their slots stand again.
+local function free(kind, lane, n, now)
+  local base, project = base_of(lane), lane:match('^[^/]*')
+  for _, owner in ipairs(base == lane and { base, project } or { lane, base, project }) do
+    if redis.call('HINCRBY', P .. 'inflight', owner, -n) <= 0 then
+      redis.call('HDEL', P .. 'inflight', owner)
+    end
+    local waiting = redis.call('ZPOPMIN', P .. 'held:' .. owner, n)
+    for i = 1, #waiting, 2 do
+      local lanes = lanes_of(kind, waiting[i])
+      if tonumber(redis.call('ZSCORE', lanes, waiting[i]) or 0) == HELD then
+        redis.call('ZADD', lanes, now, waiting[i])
+      end
+    end
+  end
 end
 
 -- Tell whoever must act that a task is due at `due`. Answers that instant when the caller has to
@@ -82,8 +139,8 @@ end
 
 -- forget a task wholly; a call in flight goes on, and its finish will find nothing
 local function erase(id, h, record)
-  redis.call('ZREM', P .. 'lane:' .. h.lane, id)
-  redis.call('ZREM', P .. 'idx:' .. h.lane, id)
+  leave(h, id)
+  redis.call('ZREM', P .. 'idx:' .. base_of(h.lane), id)
   if h.state > RUNNING then redis.call('ZREM', P .. 'end:' .. h.project .. ':' .. h.state, id) end
   if bit.band(h.flags, NAMED + TAGGED) > 0 then
     local spec = spec_of(h, record)
@@ -95,6 +152,5 @@ local function erase(id, h, record)
       redis.call('ZREM', P .. 'tag:' .. h.project .. ':' .. tag, id)
     end
   end
-  redis.call('DEL', P .. 't:' .. id)
-  if bit.band(h.flags, EARLIER) > 0 then redis.call('DEL', P .. 'a:' .. id) end
+  redis.call('DEL', P .. 't:' .. id, P .. 'a:' .. id)
 end

@@ -25,8 +25,9 @@ local function take(a, i, idem_life)
   if not redis.call('SET', P .. 't:' .. id, head .. lane .. spec .. body, 'NX') then
     return { 4, id, due }
   end
-  redis.call('ZADD', P .. 'lane:' .. lane, due, id)
-  redis.call('ZADD', P .. 'idx:' .. lane, 0, id)
+  -- in an ordered lane the order of taking in counts, also within one move
+  redis.call('ZADD', P .. 'lane:' .. lane, is_ordered(lane) and now + i / 1e5 or due, id)
+  redis.call('ZADD', P .. 'idx:' .. base_of(lane), 0, id)
   if name ~= '' then
     redis.call('HSET', P .. 'name:' .. project, name, id)
     redis.call('ZADD', P .. 'names:' .. project, 0, name .. '\0' .. id)
@@ -49,8 +50,8 @@ end
 local function told(horizon)
   local earliest = {}
   for lane, seen in pairs(lanes) do
-    redis.call('SADD', P .. 'queues:' .. seen.project, lane)
-    redis.call('ZADD', P .. 'lanes:' .. seen.kind, 'LT', seen.due, lane)
+    redis.call('SADD', P .. 'queues:' .. seen.project, base_of(lane))
+    show(seen.kind, lane, seen.due)
     earliest[seen.kind] = math.min(earliest[seen.kind] or HELD, seen.due)
   end
   for project, n in pairs(count) do

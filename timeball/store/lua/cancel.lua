@@ -1,4 +1,5 @@
 -- cancel: take a waiting task back.
+-- WITH     _cancel.lua
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  project, ARGV[2] id
 -- Answers {code, record}: 0 cancelled (now or before), 1 not waiting any more; nil when unknown.
@@ -9,10 +10,5 @@ local h = unpack_head(record)
 if h.project ~= ARGV[1] then return false end
 if h.state == CANCELLED then return { 0, record } end
 if h.state ~= SCHEDULED then return { 1, record } end
-h.state, h.ended = CANCELLED, clock()
-redis.call('ZREM', P .. 'lane:' .. h.lane, id)
-redis.call('SETRANGE', key, 0, pack_head(h))
-redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. CANCELLED, h.ended, id)
-unname(h, record, id)
-tell_schedule(h, record)
+call_off(id, h, record, (clock()))
 return { 0, pack_head(h) .. record:sub(53) }

@@ -1,91 +1,165 @@
 -- claim: give a pump due tasks, fair over lanes and within their limits; also its heartbeat.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
--- ARGV[4]  calls a lane without a limit of its own may have in flight per awake pump
+-- ARGV[4]  calls that a queue without a limit of its own may have in flight per awake pump
+-- ARGV[5]  the same for a project
 -- Answers {now, next, pumps, then id and record a task}: the record is as it was before the claim.
 -- `next` is the instant at which more may be due: in the past when there is more now, -1 for never.
 local now, real = clock()
 local kind, pump, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local lanes_key, pumps_key, lease = P .. 'lanes:' .. kind, P .. 'pumps:' .. kind, P .. 'lease:' .. ARGV[2]
+local pumps_key, lease = P .. 'pumps:' .. kind, P .. 'lease:' .. ARGV[2]
 redis.call('ZADD', pumps_key, real, pump)
 redis.call('DEL', P .. 'wake:' .. kind, P .. 'bell:' .. kind)
 local pumps = redis.call('ZCARD', pumps_key)
-local out = { math.floor(now), -1, pumps }
+local out, owners = { math.floor(now), -1, pumps }, {}
+local AGEING = { h = 0, n = 30000, l = 60000 } -- ms after which a lane goes with the high ones
 
--- what a queue's settings allow now: how many, and when to look again if that is none
-local function allowance(lane)
-  local conf = redis.call('HMGET', P .. 'q:' .. lane, 'paused', 'concurrency', 'rate', 'per', 'burst', 'tat')
-  if conf[1] == '1' then return 0, PAUSED end
-  local inflight = tonumber(redis.call('HGET', P .. 'inflight', lane)) or 0
-  local room = (tonumber(conf[2]) or ARGV[4] * pumps) - inflight
-  if room <= 0 then return 0, HELD end
-  if not conf[3] then return room end
-  local step = conf[4] / conf[3] -- ms between two calls (the generic cell rate algorithm)
-  local tat = math.max(tonumber(conf[6]) or 0, now)
-  local tokens = math.floor((now + (tonumber(conf[5]) or 1) * step - tat) / step + 1e-6)
-  if tokens <= 0 then return 0, tat - ((tonumber(conf[5]) or 1) - 1) * step end
-  return math.min(room, tokens), nil, { tat, step }
+-- What a project, a queue or a key allows now; read once, then counted down in this claim. `room`
+-- is for calls in flight, `tokens` for calls in time (the generic cell rate algorithm).
+local function owner_of(name, cap)
+  local o = owners[name]
+  if o then return o end
+  local conf = redis.call('HMGET', P .. 'q:' .. name,
+    'paused', 'concurrency', 'rate', 'per', 'burst', 'tat', 'keys')
+  local inflight = tonumber(redis.call('HGET', P .. 'inflight', name)) or 0
+  o = { name = name, taken = 0, tokens = math.huge, keys = tonumber(conf[7]) or 1 }
+  o.room = conf[1] == '1' and 0 or math.max((tonumber(conf[2]) or cap) - inflight, 0)
+  if conf[3] then
+    o.step = conf[4] / conf[3] -- ms from one call to the next
+    o.burst = tonumber(conf[5]) or 1
+    o.tat = math.max(tonumber(conf[6]) or 0, now)
+    o.tokens = math.floor((now + o.burst * o.step - o.tat) / o.step + 1e-6)
+  end
+  owners[name] = o
+  return o
 end
 
-local function serve(lane, room, rate)
+local function owners_of(lane)
+  local base = base_of(lane)
+  local queue = owner_of(base, ARGV[4] * pumps)
+  local list = { owner_of(lane:match('^[^/]*'), ARGV[5] * pumps), queue }
+  if is_ordered(lane) then
+    list[3] = owner_of(lane, 1)
+  elseif lane:find('\31c', 1, true) then
+    list[3] = owner_of(lane, queue.keys)
+  end
+  return list
+end
+
+-- how many tasks of a lane may be taken; when none, who forbids it, and until when
+local function allowance(list)
+  local room, against, again = math.huge, nil, nil
+  for _, o in ipairs(list) do
+    if o.room < room then room, against, again = o.room, o, nil end
+    if o.tokens < room then
+      room, against, again = math.max(o.tokens, 0), o, nil
+      if room == 0 then again = o.tat - (o.burst - 1) * o.step end
+    end
+  end
+  return room, against, again
+end
+
+-- the due tasks of a lane, at most `room` of them
+local function due_in(lane, room)
   local key = P .. 'lane:' .. lane
+  if is_ordered(lane) then return redis.call('ZRANGE', key, 0, 0) end
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, room)
+  if #ids > 0 then redis.call('ZREM', key, unpack(ids)) end
+  return ids
+end
+
+-- Take tasks of a lane. Answers how many, and for an ordered lane when its first task is due.
+local function serve(lane, list, room)
+  local ids, names, held, taken = due_in(lane, room), {}, {}, 0
   if #ids == 0 then return 0 end
-  redis.call('ZREM', key, unpack(ids))
-  local names, held, taken = {}, {}, 0
   for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
   local records = redis.call('MGET', unpack(names))
   for i = 1, #ids do
     local record = records[i]
-    if record then
-      local _, state, attempt = struct.unpack('<BBH', record)
-      if state == SCHEDULED then
-        redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
-        held[2 * taken + 1], held[2 * taken + 2] = ids[i], lane
-        taken = taken + 1
-        out[#out + 1] = ids[i]
-        out[#out + 1] = record
-      end
+    local _, state, attempt = struct.unpack('<BBH', record or '\0\9\0\0')
+    if state == SCHEDULED then
+      local due = struct.unpack('<d', record, 29)
+      if due > now then return 0, due end -- only in an ordered lane: the others wait behind it
+      redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
+      held[2 * taken + 1], held[2 * taken + 2] = ids[i], lane
+      taken = taken + 1
+      out[#out + 1] = ids[i]
+      out[#out + 1] = record
+    elseif is_ordered(lane) and state ~= RUNNING then
+      redis.call('ZREM', P .. 'lane:' .. lane, ids[i])
     end
   end
   if taken > 0 then
     redis.call('HSET', lease, unpack(held))
-    redis.call('HINCRBY', P .. 'inflight', lane, taken)
-    if rate then
-      rate[1] = rate[1] + taken * rate[2]
-      redis.call('HSET', P .. 'q:' .. lane, 'tat', rate[1])
+    if not list[3] and base_of(lane) ~= lane then
+      redis.call('HINCRBY', P .. 'inflight', lane, taken)
+    end
+    for _, o in ipairs(list) do
+      o.taken, o.room = o.taken + taken, o.room - taken
+      if o.step then o.tat, o.tokens = o.tat + taken * o.step, o.tokens - taken end
     end
   end
   return taken
 end
 
--- where a lane stands after it was served: at its next due instant, or behind the others
-local function settle(lane, again)
-  local head = redis.call('ZRANGE', P .. 'lane:' .. lane, 0, 0, 'WITHSCORES')
+-- where a lane stands after it was looked at: at its next due instant, or behind the others
+local function settle(lane, lanes_key, list, first)
+  local key = P .. 'lane:' .. lane
+  local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if #head == 0 then
     redis.call('ZREM', lanes_key, lane)
-  else
-    redis.call('ZADD', lanes_key, math.max(tonumber(head[2]), again), lane)
+    if base_of(lane) ~= lane then redis.call('SREM', P .. 'apart:' .. base_of(lane), lane) end
+    return false
   end
+  local due = is_ordered(lane) and (first or now) or tonumber(head[2])
+  local room, against, again = allowance(list)
+  if due <= now and room <= 0 and not again then
+    redis.call('ZADD', lanes_key, HELD, lane)
+    redis.call('ZADD', P .. 'held:' .. against.name, 'NX', now, lane)
+    return false
+  end
+  redis.call('ZADD', lanes_key, math.max(due, again or now), lane)
+  return due <= now and room > 0
+end
+
+-- Serve lanes that stand alike: first each its share, then whoever has more.
+local function serve_all(lanes, left)
+  local share = math.ceil(left / math.max(#lanes, 1))
+  for round = 1, 2 do
+    for _, l in ipairs(lanes) do
+      if left > 0 and not l.done then
+        l.list = l.list or owners_of(l.lane)
+        local asked = math.min(allowance(l.list), left, round == 1 and share or left)
+        local taken, first = 0, nil
+        if asked > 0 then taken, first = serve(l.lane, l.list, asked) end
+        left = left - taken
+        l.done = not settle(l.lane, l.key, l.list, first)
+      end
+    end
+  end
+  return left
 end
 
 if want > 0 then
-  local lanes = redis.call('ZRANGE', lanes_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 32)
-  local left, share = want, math.ceil(want / math.max(#lanes, 1))
-  for round = 1, 2 do
-    for i, lane in ipairs(lanes) do
-      if left > 0 and lane then
-        local room, again, rate = allowance(lane)
-        local asked = math.min(room, left, round == 1 and share or left)
-        local taken = room > 0 and serve(lane, asked, rate) or 0
-        left = left - taken
-        settle(lane, again or now)
-        if taken < asked or room <= 0 then lanes[i] = false end
-      end
+  local tiers = { {}, {}, {} }
+  for tier, class in ipairs({ 'h', 'n', 'l' }) do
+    local key = P .. 'lanes:' .. kind .. (class == 'n' and '' or ':' .. class)
+    local due = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 32, 'WITHSCORES')
+    for i = 1, #due, 2 do
+      local aged = now - tonumber(due[i + 1]) >= AGEING[class]
+      table.insert(tiers[aged and 1 or tier], { lane = due[i], key = key })
     end
-    if left == 0 or share >= want then break end
+  end
+  for _, lanes in ipairs(tiers) do
+    if want > 0 and #lanes > 0 then want = serve_all(lanes, want) end
+  end
+  for name, o in pairs(owners) do
+    if o.taken > 0 then
+      redis.call('HINCRBY', P .. 'inflight', name, o.taken)
+      if o.step then redis.call('HSET', P .. 'q:' .. name, 'tat', o.tat) end
+    end
   end
 end
-local head = redis.call('ZRANGE', lanes_key, 0, 0, 'WITHSCORES')
-if head[2] and tonumber(head[2]) < HELD then out[2] = math.ceil(tonumber(head[2])) end
+local first = next_due(kind)
+if first then out[2] = math.ceil(first) end
 return out

@@ -19,6 +19,12 @@ if #ids > 0 then
 end
 local out, freed, gone, retries, ended, written = {}, {}, {}, {}, {}, {}
 
+local known = {}
+local function ordered(lane)
+  if known[lane] == nil then known[lane] = is_ordered(lane) end
+  return known[lane]
+end
+
 -- The head is patched as text, not unpacked: this runs for every call. See HEAD for the places.
 local function write(j)
   local record, lane, at = records[j], lanes[j], 5 * j - 1
@@ -35,12 +41,14 @@ local function write(j)
   if state == SCHEDULED then
     local due = tonumber(ARGV[at + 3])
     redis.call('RPUSH', P .. 'a:' .. ids[j], entry)
-    redis.call('ZADD', P .. 'lane:' .. lane, due, ids[j])
+    if not ordered(lane) then redis.call('ZADD', P .. 'lane:' .. lane, due, ids[j]) end
     retries[lane] = math.min(retries[lane] or HELD, due)
     written[#written + 1] = record:sub(1, 1) .. '\0' .. record:sub(3, 13) .. '\0'
-      .. string.char(bit.bor(flags, EARLIER)) .. record:sub(16, 28) .. struct.pack('<d', due) .. record:sub(37)
+      .. string.char(bit.bor(flags, EARLIER)) .. record:sub(16, 28)
+      .. struct.pack('<d', due) .. record:sub(37)
     return 1
   end
+  if ordered(lane) then redis.call('ZREM', P .. 'lane:' .. lane, ids[j]) end
   written[#written + 1] = record:sub(1, 1) .. string.char(state) .. record:sub(3, 13) .. '\0'
     .. record:sub(15, 44) .. struct.pack('<d', now) .. record:sub(53) .. entry
   local key = P .. 'end:' .. lane:match('^[^/]*') .. ':' .. state
@@ -69,13 +77,9 @@ end
 if #written > 0 then redis.call('MSET', unpack(written)) end
 for key, list in pairs(ended) do redis.call('ZADD', key, unpack(list)) end
 if #gone > 0 then redis.call('HDEL', lease, unpack(gone)) end
-local lanes_key = P .. 'lanes:' .. ARGV[2]
-for lane, due in pairs(retries) do redis.call('ZADD', lanes_key, 'LT', due, lane) end
-for lane, n in pairs(freed) do
-  if redis.call('HINCRBY', P .. 'inflight', lane, -n) <= 0 then redis.call('HDEL', P .. 'inflight', lane) end
-  if tonumber(redis.call('ZSCORE', lanes_key, lane) or 0) == HELD then
-    redis.call('ZADD', lanes_key, now, lane)
-  end
+for lane, n in pairs(freed) do free(ARGV[2], lane, n, now) end
+for lane, due in pairs(retries) do
+  show(ARGV[2], lane, due)
 end
 for project, fields in pairs(cjson.decode(ARGV[3])) do
   local minute = P .. 'm:' .. project .. ':' .. math.floor(now / 60000)

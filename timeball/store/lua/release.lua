@@ -11,6 +11,6 @@ else
   redis.call('ZADD', P .. 'pumps:' .. kind, 0, pump)
 end
 redis.call('HDEL', P .. 'suspects', pump)
-local head = redis.call('ZRANGE', P .. 'lanes:' .. kind, 0, 0, 'WITHSCORES')
-if not head[2] or tonumber(head[2]) >= HELD then return -1 end
-return ring(kind, math.ceil(tonumber(head[2])), now, tonumber(ARGV[3]))
+local first = next_due(kind)
+if not first then return -1 end
+return ring(kind, math.ceil(first), now, tonumber(ARGV[3]))

@@ -46,12 +46,7 @@ for _, pump in ipairs(redis.call('ZRANGEBYSCORE', pumps_key, '-inf', real - watc
     for i = 1, #held, 2 do
       give_back(held[i], pump)
       local lane = held[i + 1]
-      if redis.call('HINCRBY', P .. 'inflight', lane, -1) <= 0 then
-        redis.call('HDEL', P .. 'inflight', lane)
-      end
-      if tonumber(redis.call('ZSCORE', P .. 'lanes:' .. kind, lane) or 0) == HELD then
-        redis.call('ZADD', P .. 'lanes:' .. kind, now, lane)
-      end
+      free(kind, lane, 1, now)
     end
     redis.call('DEL', P .. 'lease:' .. pump)
     redis.call('ZREM', pumps_key, pump)

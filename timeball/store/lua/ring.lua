@@ -6,8 +6,8 @@
 if tonumber(ARGV[1]) < (tonumber(redis.call('GET', P .. 'fence')) or 0) then return false end
 local now = clock()
 local kind = ARGV[2]
-local head = redis.call('ZRANGE', P .. 'lanes:' .. kind, 0, 0, 'WITHSCORES')
-if not head[2] or tonumber(head[2]) >= HELD then return -1 end
+local first = next_due(kind)
+if not first then return -1 end
 local bell = tonumber(redis.call('GET', P .. 'bell:' .. kind))
 if bell and bell < now - 1000 then redis.call('DEL', P .. 'bell:' .. kind) end
-return ring(kind, math.ceil(tonumber(head[2])), now, tonumber(ARGV[3]))
+return ring(kind, math.ceil(first), now, tonumber(ARGV[3]))

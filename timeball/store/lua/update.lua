@@ -32,8 +32,8 @@ end
 for tag in ARGV[8]:gmatch('[^\n]+') do
   redis.call('ZADD', P .. 'tag:' .. h.project .. ':' .. tag, 0, id)
 end
-redis.call('ZREM', P .. 'lane:' .. h.lane, id)
-redis.call('ZREM', P .. 'idx:' .. h.lane, id)
+leave(h, id)
+redis.call('ZREM', P .. 'idx:' .. base_of(h.lane), id)
 local spec, delay = ARGV[9], tonumber(ARGV[6])
 h.due = math.floor((ARGV[5] == '' and now or tonumber(ARGV[5])) + delay)
 if delay > 0 then spec = plan(spec, h.due) end
@@ -41,7 +41,7 @@ h.lane, h.lane_len, h.spec_len, h.body_len = ARGV[4], #ARGV[4], #spec, #ARGV[10]
 h.flags = bit.bor(bit.band(h.flags, EARLIER), tonumber(ARGV[11]))
 record = pack_head(h) .. ARGV[4] .. spec .. ARGV[10]
 redis.call('SET', key, record)
-redis.call('ZADD', P .. 'idx:' .. h.lane, 0, id)
-redis.call('SADD', P .. 'queues:' .. h.project, h.lane)
+redis.call('ZADD', P .. 'idx:' .. base_of(h.lane), 0, id)
+redis.call('SADD', P .. 'queues:' .. h.project, base_of(h.lane))
 place(h, id, h.due)
 return { 0, ring(kind, h.due, now, tonumber(ARGV[3])), kind, record }
