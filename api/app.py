@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from http import HTTPStatus
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from api import health
+from api.answers import SAFETY, Answer, reply, request_id
 from api.door import App, Door
 from api.mergent import routes
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
@@ -18,14 +17,6 @@ from timeball.errors import Conflict, InvalidField, NotFound, StoreFull, StoreUn
 from timeball.settings import Settings, load
 
 log = logs.get(__name__)
-
-_HEADERS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,100}").fullmatch
 
 
 def create_app(settings: Settings | None = None) -> App:
@@ -45,35 +36,21 @@ def create_app(settings: Settings | None = None) -> App:
     for name, prefix in (("v2", "/v2"), ("bare", "")):
         app.register_blueprint(routes.blueprint(app.door, name), url_prefix=prefix)
     _answer_errors(app)
-    app.after_request(_finish)
+    app.after_request(_make_safe)
     return app
 
 
-def request_id() -> str:
-    """What names this request in its answer and in the logs: the caller's X-Request-Id, or one of ours."""
-    environ = request.environ
-    known: str | None = environ.get("timeball.request_id")
-    if known is None:
-        sent = environ.get("HTTP_X_REQUEST_ID", "")
-        known = sent if _REQUEST_ID(sent) else secrets.token_hex(8)
-        environ["timeball.request_id"] = known
-    return known
-
-
-def _finish(response: Response) -> Response:
-    headers = response.headers
-    for name, value in _HEADERS:
-        headers.setdefault(name, value)
-    headers["X-Request-Id"] = request_id()
+def _make_safe(response: Response) -> Response:
+    if not isinstance(response, Answer):
+        for name, value in (*SAFETY, ("X-Request-Id", request_id())):
+            response.headers.setdefault(name, value)
     return response
 
 
 def _answer_errors(app: App) -> None:
-    reply = routes.reply
-
     @app.errorhandler(Rejected)
     def rejected(error: Rejected) -> Response:
-        return reply(shape_faults(error.faults), 422)
+        return reply(shape_faults(error.faults), error.status)
 
     @app.errorhandler(InvalidField)
     def invalid(error: InvalidField) -> Response:
@@ -93,13 +70,15 @@ def _answer_errors(app: App) -> None:
         full = isinstance(error, StoreFull)
         message = "the store is full" if full else "the store cannot be reached"
         return reply(
-            shape(f"{message} just now: nothing was changed, try again"), 503, {"Retry-After": "1"}
+            shape(f"{message} just now: nothing was changed, try again"),
+            503,
+            (("Retry-After", "1"),),
         )
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
-        headers = {k: v for k, v in error.get_headers() if k.lower() not in _BODY_HEADERS}
+        headers = tuple((k, v) for k, v in error.get_headers() if k.lower() not in _BODY_HEADERS)
         return reply(shape(_words(error, status)), status, headers)
 
     @app.errorhandler(Exception)

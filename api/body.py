@@ -22,8 +22,7 @@ FORM_FIELDS_LIMIT = 200
 _READ_AT_ONCE = 64 * 1024
 
 _FORM = "application/x-www-form-urlencoded"
-_HIDDEN_COLONS = (b" :", b"\t:", b"\n:", b"\r:", b"\\u0022", b"\\u003a", b"\\u003A")
-_ROUNDED = re.compile(rb"e[12][0-9]+[,}\]]")
+_ROUNDED = re.compile(rb"e\+[0-9]+[,}\]]")
 _FORM_KEY = re.compile(r"([^\[\]]{1,100})((?:\[[^\[\]]{0,100}\]){0,3})").fullmatch
 
 
@@ -55,14 +54,17 @@ def too_large(limit_bytes: int) -> RequestEntityTooLarge:
 def _read_stated(stream: Any, length: int) -> bytes:
     try:
         body: bytes = stream.read(length)
-        while len(body) < length:
-            more = stream.read(length - len(body))
-            if not more:
-                raise BadRequest("the body is shorter than its Content-Length")
-            body += more
+        if len(body) == length:
+            return body
+        parts, size = [body], len(body)
+        while size < length and (part := stream.read(length - size)):
+            parts.append(part)
+            size += len(part)
     except OSError as error:
         raise BadRequest("the body broke off") from error
-    return body
+    if size < length:
+        raise BadRequest("the body is shorter than its Content-Length")
+    return b"".join(parts)
 
 
 def _read_to_end(stream: Any, limit_bytes: int) -> bytes:
@@ -104,22 +106,11 @@ def load_json(raw: bytes) -> Any:
         again = orjson.dumps(value)
     except TypeError:
         raise BadRequest(f"the JSON is nested deeper than {DEPTH_LIMIT} levels") from None
-    # Every key ends in `":` in both texts, unless the first hides a colon or a quote; so a key given twice
-    # makes the first count greater. Both counts also hold what looks so within strings.
-    if (
-        raw.count(b'":') != again.count(b'":')
-        or _hides_colons(raw)
-        or _ROUNDED.search(again + b",")
-    ):
+    # Each key has a colon in both texts, and so has each colon in a string, unless it is written \u003a:
+    # so a key given twice, which orjson drops, makes the first count greater.
+    if raw.count(b":") != again.count(b":") or b"\\u003" in raw or _ROUNDED.search(again + b","):
         return _load_slowly(raw)
     return value
-
-
-def _hides_colons(raw: bytes) -> bool:
-    for sign in _HIDDEN_COLONS:  # noqa: SIM110 - a generator costs as much again
-        if sign in raw:
-            return True
-    return False
 
 
 def _load_slowly(raw: bytes) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
 from flask import Response
 
+from api.answers import reply
 from api.door import App, Door
 from timeball.dispatch.house import House, check_store
 from timeball.errors import StoreError, TimeballError
@@ -21,7 +21,7 @@ def add(app: App) -> None:
 
 
 def _live() -> Response:
-    return _answer({"status": "alive"}, 200)
+    return reply({"status": "alive"}, 200)
 
 
 def _ready(door: Door) -> Response:
@@ -32,8 +32,8 @@ def _ready(door: Door) -> Response:
     except TimeballError as error:
         faults = [str(error)]
     if not faults:
-        return _answer({"status": "ready"}, 200)
-    return _answer({"status": "not ready", "message": "; ".join(faults), "missing": faults}, 503)
+        return reply({"status": "ready"}, 200)
+    return reply({"status": "not ready", "message": "; ".join(faults), "missing": faults}, 503)
 
 
 def what_is_missing(house: House) -> list[str]:
@@ -49,7 +49,3 @@ def what_is_missing(house: House) -> list[str]:
 
 def _pump_awake(house: House) -> bool:
     return any(pumps.awake(house.client, keys.prefix(n)) for n in range(house.settings.shards))
-
-
-def _answer(value: object, status: int) -> Response:
-    return Response(orjson.dumps(value), status, content_type="application/json")

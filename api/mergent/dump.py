@@ -12,8 +12,7 @@ from typing import Any
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
-from timeball.model.task import FINAL, BodyKind, State, Task
-from timeball.timing.durations import format_instant
+from timeball.model.task import BodyKind, State, Task
 
 STATUS = {
     State.SCHEDULED: "queued",
@@ -37,7 +36,8 @@ def is_secret(name: str) -> bool:
 
 
 def _instant(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)
+    # as format_instant writes it, at half its cost: the store's instants are all in UTC
+    return None if at is None else at.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
 class Dumper:
@@ -63,8 +63,7 @@ class Dumper:
 
     def task(self, task: Task, retries: bool = True) -> dict[str, Any]:
         """One task. `retries` is its project's switch."""
-        request = task.request
-        state = task.state
+        request, state, retry = task.request, task.state, effective_retry(task, retries)
         shown: dict[str, Any] = {
             "url": request.url,
             "method": request.method,
@@ -82,16 +81,16 @@ class Dumper:
             "id": id_text(task.id),
             "name": task.name,
             "queue": task.queue,
-            "status": STATUS[state],
+            "status": "queued" if state is State.SCHEDULED else STATUS[state],
             "request": shown,
             "scheduled_for": _instant(task.scheduled_for),
-            "created_at": format_instant(task.created_at),
-            "due_at": None if state in FINAL else format_instant(task.due_at),
+            "created_at": _instant(task.created_at),
+            "due_at": None if task.ended_at is not None else _instant(task.due_at),
             "started_at": _instant(task.started_at),
             "ended_at": _instant(task.ended_at),
             "attempts_count": task.attempt,
             "timeout": self._timeout if task.timeout is None else seconds(task.timeout),
-            "retry": dump_retry(effective_retry(task, retries)),
+            "retry": _MERGENT if retry is MERGENT_DEFAULT else dump_retry(retry),
             "tags": task.tags,
         }
 
@@ -136,6 +135,9 @@ def dump_retry(retry: Retry) -> dict[str, Any]:
     }
 
 
+_MERGENT = dump_retry(MERGENT_DEFAULT)
+
+
 def dump_attempt(attempt: Attempt) -> dict[str, Any]:
     """One attempt of the log; `timing` in milliseconds from its start."""
     timing = attempt.timing
@@ -150,7 +152,7 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "outcome": attempt.outcome,
-        "started_at": format_instant(attempt.started_at),
+        "started_at": _instant(attempt.started_at),
         "timing": {
             "dns": timing.dns_us / 1000,
             "connect": timing.connect_us / 1000,

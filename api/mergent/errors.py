@@ -17,22 +17,24 @@ SHOWN_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field: its dotted path, and a phrase that follows it."""
+    """What is wrong with one field: its dotted path, and a phrase that follows it. No path is the whole body."""
 
     param: str
     message: str
+    too_large: bool = False
 
     @property
     def sentence(self) -> str:
-        return f"{self.param} {self.message}" if self.param else self.message
+        return f"{self.param or 'the body'} {self.message}"
 
 
 class Rejected(InputError):
-    """Fields are wrong (422); `faults` has all of them."""
+    """Fields are wrong; `faults` has all of them, `status` is 422, or 413 when a body is too large."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(faults[0].sentence)
         self.faults = tuple(faults)
+        self.status = 413 if any(fault.too_large for fault in faults) else 422
 
 
 def shape(message: str, param: str | None = None) -> dict[str, Any]:

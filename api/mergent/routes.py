@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from flask import Blueprint, Request, Response, request
 
 from api import body
+from api.answers import nothing, reply
 from api.auth import Caller
 from api.door import Door
 from api.mergent import lists
@@ -33,6 +33,7 @@ BATCH_BYTES_LIMIT = 16 * 1024 * 1024
 SUBMIT_AT_ONCE = 200
 """Tasks of a batch taken in one move: Redis serves nobody else meanwhile, about 10 us a task."""
 
+_REPLAYED = (("Idempotency-Replayed", "true"),)
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}").fullmatch
 
 log = logs.get(__name__)
@@ -44,11 +45,6 @@ class Call:
 
     caller: Caller
     request: Request
-
-
-def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer in JSON."""
-    return Response(orjson.dumps(value), status, headers, content_type="application/json")
 
 
 class Tasks:
@@ -70,15 +66,15 @@ class Tasks:
         raw = body.read(call.request.environ, self.door.request_limit_bytes)
         data = body.load(raw, call.request.environ.get("CONTENT_TYPE", ""))
         if type(data) is list:
-            message = "must be an object; several tasks go to /tasks/batch-create"
-            raise Rejected([Fault("", f"the body {message}")])
+            message = "must be an object: several tasks go to /tasks/batch-create"
+            raise Rejected([Fault("", message)])
         key, fingerprint = _idempotency(call.request, raw)
         caller = call.caller
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
         taken = self._submit(caller, [draft])[0]
         if taken.task is None:
             raise _conflict(taken)
-        headers = {"Idempotency-Replayed": "true"} if taken.taken is Taken.REPEATED else None
+        headers = _REPLAYED if taken.taken is Taken.REPEATED else ()
         return reply(self.dumper.task(taken.task, caller.retries), 201, headers)
 
     def create_many(self, call: Call) -> Response:
@@ -88,9 +84,9 @@ class Tasks:
         if type(data) is dict and data.keys() == {"tasks"}:
             data = data["tasks"]
         if type(data) is not list:
-            raise Rejected([Fault("", "the body must be a list of tasks")])
+            raise Rejected([Fault("", "must be a list of tasks")])
         if not 1 <= len(data) <= BATCH_LIMIT:
-            message = f"the list must have 1 to {BATCH_LIMIT} tasks; this one has {len(data)}"
+            message = f"must have 1 to {BATCH_LIMIT} tasks; this one has {len(data)}"
             raise Rejected([Fault("", message)])
         caller = call.caller
         key, fingerprint = _idempotency(call.request, raw)
@@ -129,7 +125,7 @@ class Tasks:
                 else self.dumper.task(one.task, caller.retries)
             )
         replayed = all(one.taken is Taken.REPEATED for one in taken)
-        return reply(answers, 201, {"Idempotency-Replayed": "true"} if replayed else None)
+        return reply(answers, 201, _REPLAYED if replayed else ())
 
     def _submit(
         self, caller: Caller, drafts: list[Draft], *, first_alone: bool = False
@@ -163,11 +159,11 @@ class Tasks:
         cursor = signer.sign(page.cursor, project, wanted.purpose)
         query = urlencode({**call.request.args.to_dict(), "cursor": cursor})
         url = f"{self.door.settings.public_url or ''}{call.request.path}?{query}"
-        headers = {"X-Next-Cursor": cursor, "Link": f'<{url}>; rel="next"'}
+        headers = (("X-Next-Cursor", cursor), ("Link", f'<{url}>; rel="next"'))
         return self._tasks(call, page.tasks, headers)
 
     def _tasks(
-        self, call: Call, tasks: list[Task], headers: dict[str, str] | None = None
+        self, call: Call, tasks: list[Task], headers: tuple[tuple[str, str], ...] = ()
     ) -> Response:
         retries = call.caller.retries
         return reply([self.dumper.task(task, retries) for task in tasks], 200, headers)
@@ -199,7 +195,7 @@ class Tasks:
         if not intake.delete(self.door.house, call.caller.project, _id(task_id)):
             raise NotFound("there is no such task")
         _say("a task was deleted", call, task_id)
-        return Response(status=204)
+        return nothing()
 
     def run(self, call: Call, task_id: str) -> Response:
         """Make a task due now; while it runs nothing changes."""

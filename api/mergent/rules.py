@@ -31,6 +31,10 @@ _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}").fullmatch
 _METHODS = {str(method): method for method in Method}
 
 
+class TooLarge(InvalidField):
+    """A body beyond the limit: 413 where it is the only task of a request."""
+
+
 def text(value: Any, field: str, limit: int) -> str:
     """A line of text of 1 to `limit` characters, none of them a control character."""
     if type(value) is not str:
@@ -170,7 +174,7 @@ def body(value: Any, limit_bytes: int) -> tuple[bytes, BodyKind]:
             f"must be a string, or an object or list that is sent as JSON, not {kind_of(value)}",
         )
     if len(found[0]) > limit_bytes:
-        raise InvalidField("request.body", f"must have at most {limit_bytes} bytes")
+        raise TooLarge("request.body", f"must have at most {limit_bytes} bytes")
     return found
 
 
@@ -185,7 +189,7 @@ def body_base64(value: Any, limit_bytes: int) -> tuple[bytes, BodyKind]:
             "request.body_base64", "must be base64 with its padding (RFC 4648, section 4)"
         ) from None
     if len(raw) > limit_bytes:
-        raise InvalidField("request.body_base64", f"must have at most {limit_bytes} bytes")
+        raise TooLarge("request.body_base64", f"must have at most {limit_bytes} bytes")
     return raw, BodyKind.BASE64
 
 

@@ -43,14 +43,15 @@ class Terms:
 
 
 class _Found(str):
-    """A message that knows the whole path of its field."""
+    """A message that knows the whole path of its field, and whether it is about size."""
 
-    __slots__ = ("path",)
+    __slots__ = ("path", "too_large")
     path: str
+    too_large: bool
 
-    def __new__(cls, path: str, message: str) -> _Found:
+    def __new__(cls, path: str, message: str, too_large: bool = False) -> _Found:
         made = super().__new__(cls, message)
-        made.path = path
+        made.path, made.too_large = path, too_large
         return made
 
 
@@ -91,7 +92,8 @@ class Ruled(fields.Field[Any]):
         try:
             return self.rule(value, cast(Strict, self.parent).terms)
         except InvalidField as wrong:
-            raise ValidationError(_Found(wrong.field, wrong.message)) from None
+            too_large = isinstance(wrong, rules.TooLarge)
+            raise ValidationError(_Found(wrong.field, wrong.message, too_large)) from None
 
 
 class Strict(Schema):
@@ -352,7 +354,7 @@ class Reader:
         """Fields of a draft to change; `request` holds a dict of its own changes. Raises Rejected."""
         changes = _one_instant(self.load(data, partial=True))
         if not changes:
-            raise Rejected([Fault("", "nothing to change: name a field")])
+            raise Rejected([Fault("", "names nothing to change")])
         return changes
 
     def load(self, data: Any, *, partial: bool = False) -> dict[str, Any]:
@@ -391,9 +393,9 @@ def _flatten(messages: Any, schema: Schema | None, path: tuple[str, ...]) -> Ite
         return
     for message in messages:
         if isinstance(message, _Found):
-            yield Fault(message.path, str(message))
+            yield Fault(message.path, str(message), message.too_large)
         else:
-            yield Fault(".".join(path), str(message) if path else f"the body {message}")
+            yield Fault(".".join(path), str(message))
 
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:

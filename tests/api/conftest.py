@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from werkzeug.test import Client, TestResponse
 from api.app import create_app
 from api.door import App
 from timeball.dispatch.house import House
+from timeball.model.attempt import Attempt, Outcome
 from timeball.model.project import Scope
+from timeball.model.task import State
 from timeball.settings import Settings
-from timeball.store import projects
+from timeball.store import codec, projects, pumps
+from timeball.store.codec import Claimed
 from timeball.store.projects import ApiKey, Project
 
 URL = "https://example.com/hello"
@@ -123,3 +127,34 @@ def api_of(app: App, house: House) -> Callable[..., Api]:
         return Api(app, projects.create_key(house.client, house.vault, project.id, scopes)[1])
 
     return make
+
+
+class Pump:
+    """A pump that takes what is due and writes what a test says happened; no call is made."""
+
+    def __init__(self, house: House, project: Project) -> None:
+        self.house, self.prefix = house, house.prefix(project.id)
+
+    def take(self, want: int = 1) -> list[Claimed]:
+        """Claim what is due."""
+        return pumps.claim(self.house.client, self.prefix, "pump", want, 1000, 1000).tasks
+
+    def end(
+        self, claimed: Claimed, state: State, entry: Attempt | None = None, due_ms: int = 0
+    ) -> None:
+        """Write the result of one claim."""
+        attempt = entry or Attempt(claimed.attempt, Outcome.ANSWERED, datetime.now(UTC), 200)
+        result = pumps.Finished(
+            claimed.id,
+            claimed.attempt,
+            codec.STATE_CODES[state],
+            due_ms,
+            codec.encode_attempt(attempt),
+        )
+        assert pumps.finish(self.house.client, self.prefix, "pump", [result], {}) == [1]
+
+
+@pytest.fixture
+def pump(house: House, project: Project) -> Pump:
+    """A pump of the test's project."""
+    return Pump(house, project)

@@ -1,0 +1,106 @@
+"""The quick path of a create takes only what the schema takes, and makes the same of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.mergent.errors import Rejected
+from api.mergent.schemas import Reader, Terms, _one_instant
+from timeball.egress import Policy
+from timeball.model.task import Draft
+
+READER = Reader(Terms(Policy.parse(["localhost"], []), body_limit_bytes=50))
+
+TEXT = st.text(max_size=8)
+ODD = (
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | TEXT | st.just([]) | st.just({})
+)
+
+
+def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A good value nine times of ten, else an odd one."""
+    return st.integers(0, 9).flatmap(lambda n: ODD if n == 0 else good)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """An object with any of the fields, now and then an unknown one."""
+    known = st.fixed_dictionaries({}, optional=fields)
+    return st.tuples(known, st.integers(0, 19), TEXT).map(
+        lambda drawn: drawn[0] | ({drawn[2]: 1} if drawn[1] == 0 else {})
+    )
+
+
+URLS = st.sampled_from(
+    [
+        "https://example.com/a",
+        "http://localhost:3000",
+        "http://10.0.0.1/",
+        "HTTPS://É.example/#x",
+        "x",
+    ]
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["A", "a", "X-B", "Host", "bad name"]),
+    mostly(st.sampled_from(["1", "ü", "\n"])),
+)
+REQUEST = some(
+    url=mostly(URLS),
+    method=mostly(st.sampled_from(["GET", "POST", "post"])),
+    headers=mostly(HEADERS),
+    body=mostly(TEXT | st.dictionaries(TEXT, TEXT, max_size=8) | st.lists(TEXT)),
+    body_base64=mostly(st.sampled_from(["", "AAE=", "A"])),
+)
+TASK = some(
+    request=mostly(REQUEST),
+    name=mostly(TEXT),
+    queue=mostly(st.sampled_from(["q", "a.b", "a b"])),
+    scheduled_for=mostly(st.sampled_from(["2040-01-01T00:00:00Z", "2040-01-01"])),
+    delay=mostly(st.sampled_from(["5s", "PT5M", "5"])),
+    timeout=mostly(st.sampled_from(["5s", 5, 0, "1h"])),
+    retry=mostly(some(max_attempts=st.integers(0, 5), jitter=st.floats(0, 2))),
+    tags=mostly(st.lists(TEXT, max_size=3)),
+)
+
+
+def by_schema(data: Any) -> Draft | list[str]:
+    try:
+        return Draft(project="p", key_id="k", **_one_instant(READER.load(data)))
+    except Rejected as rejected:
+        return [fault.param for fault in rejected.faults]
+
+
+@given(TASK | ODD)
+@settings(max_examples=600, deadline=None)
+def test_both_make_the_same_of_it(data: Any) -> None:
+    quick, slow = READER.quick(data, "p", "k"), by_schema(data)
+    if quick is not None:
+        assert quick == slow
+    elif isinstance(slow, Draft):
+        # only these are left to the schema
+        assert data.get("retry") is not None or "body_base64" in data["request"]
+    else:
+        assert slow, "a refusal names what is wrong"
+
+
+def test_plain_input_takes_the_quick_path() -> None:
+    plain = {
+        "request": {
+            "url": "https://example.com/a",
+            "method": "PUT",
+            "headers": {"Content-Type": "text/plain"},
+            "body": "x",
+        },
+        "name": "n",
+        "queue": "q",
+        "scheduled_for": "2040-01-01T00:00:00Z",
+        "delay": "5s",
+        "timeout": 5,
+        "tags": ["t"],
+        "retry": None,
+    }
+    assert READER.quick(plain, "p", "k") == by_schema(plain)
+    assert READER.quick(plain, "p", "k") is not None
+    assert READER.quick({"request": {"url": "https://example.com/a"}}, "p", "k") is not None
