@@ -21,13 +21,17 @@ same work takes half as long again."""
 def batches(
     connection: sa.Connection, statement: sa.Select[Any]
 ) -> Generator[Sequence[Sequence[Any]]]:
-    """The statement's rows as the driver gives them. Raises ExportError; closing it early ends the read."""
+    """The statement's rows as the driver gives them. Raises ExportError.
+
+    Closing it early ends the read; with PyMySQL only after the rest was received and thrown away, for its protocol
+    knows no other way that keeps the connection sound.
+    """
     raw = connection.dialect.name == "sqlite"
     try:
         if (
             not raw
         ):  # with this option SQLAlchemy would take the first rows into a buffer of its own
-            connection = connection.execution_options(stream_results=True, max_row_buffer=BATCH)
+            connection = connection.execution_options(stream_results=True, max_row_buffer=8 * BATCH)
         result = connection.execute(statement)
         try:
             if raw and result.cursor is not None:
