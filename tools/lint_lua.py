@@ -313,28 +313,32 @@ def lint_folder(folder: Path) -> tuple[int, list[str]]:
     """How many files there are, and all faults as `path:line: what`."""
     head = folder / HEAD
     files = sorted(path for path in folder.glob("*.lua") if path != head)
-    parts = [path for path in files if path.name.startswith("_")]
     faults: list[tuple[Path, Fault]] = []
     shared: dict[str, dict[str, Local]] = {}
     borrowed: set[str] = set()
-    for path in ([head] if head.exists() else []) + parts:
-        report = lint_text(path.name, path.read_text(), shared.get(HEAD, {}))
-        faults += [(path, fault) for fault in report.faults]
-        shared[path.name] = report.top
-        borrowed |= report.borrowed
-    for path in files:
-        if path in parts:
-            continue
+
+    def read(path: Path) -> dict[str, Local]:
+        """Reads a file behind its parts, each of them once; answers all locals that stand before and in it."""
         text = path.read_text()
-        known = dict(shared.get(HEAD, {}))
-        for part in re.findall(r"^-- WITH +(\S+)$", text, re.MULTILINE):
-            if part in shared:
-                known |= shared[part]
-            else:
-                faults.append((path, Fault(1, f"there is no {part}")))
+        known: dict[str, Local] = {}
+        for part in [HEAD, *re.findall(r"^-- WITH +(\S+)$", text, re.MULTILINE)]:
+            if not (folder / part).exists():
+                if part != HEAD:
+                    faults.append((path, Fault(1, f"there is no {part}")))
+            elif part != path.name:
+                known |= seen[part] if part in seen else read(folder / part)
         report = lint_text(path.name, text, known)
-        faults += [(path, fault) for fault in report.faults]
-        borrowed |= report.borrowed
+        faults.extend((path, fault) for fault in report.faults)
+        borrowed.update(report.borrowed)
+        if path.name.startswith("_"):
+            shared[path.name] = report.top
+        seen[path.name] = known | report.top
+        return seen[path.name]
+
+    seen: dict[str, dict[str, Local]] = {}
+    for path in ([head] if head.exists() else []) + files:
+        if path.name not in seen:
+            read(path)
     for part, locals_ in shared.items():
         for name, local in locals_.items():
             if not local.read and name not in borrowed and not name.isupper():

@@ -25,6 +25,15 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `suspects` | hash | silent pumps, and since when they are watched | seconds |
 | `wake:<kind>` | list | at most one element: a resident pump should look | seconds |
 | `bell:<kind>` | string | the instant for which a Celery message is under way | seconds |
+| `s:<schedule>` | string | a schedule's record (see schedule_codec) | until deleted |
+| `sp:<schedule>` | list | ids of its tasks that nobody had claimed when they were last looked at | as the record |
+| `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
+| `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
+| `next` | zset | schedules by the instant of their next occurrence | until deleted |
+| `ended` | set | schedules whose waiting occurrence may begin now | milliseconds |
+| `schedules:<project>` | zset | ids of a project's schedules, score 0, so in order of making | until deleted |
+| `snames:<project>` | zset | `name NUL id` of every named schedule, score 0 | until deleted |
+| `wake:s` | list | at most one element: beat should look at the schedules | seconds |
 | `clock` | string | milliseconds that the virtual clock is ahead; development only | until reset |
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |
 | `m:<project>:<minute>`, `h:<project>:<hour>` | hash | counters for charts | 25 hours; 8 days |

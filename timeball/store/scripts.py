@@ -36,16 +36,28 @@ Arg = bytes | str | int | float
 class Script:
     """One move: its text behind the shared parts, and the digest by which Redis knows it.
 
-    Every move begins with `_head.lua`; a line `-- WITH _part.lua` in its own head asks for more.
+    Every move begins with `_head.lua`; a line `-- WITH _part.lua` in its own head, or in a part's, asks for
+    more, each once.
     """
 
     def __init__(self, name: str) -> None:
-        folder = resources.files("timeball.store") / "lua"
-        move = (folder / f"{name}.lua").read_text()
-        parts = ["_head.lua", *re.findall(r"^-- WITH +(_\w+\.lua)$", move, re.MULTILINE)]
         self.name = name
-        self.text = "".join((folder / part).read_text() for part in parts) + move
+        self.text = "".join(_with_parts(f"{name}.lua", {"_head.lua": _read("_head.lua")}).values())
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(file: str) -> str:
+    return (resources.files("timeball.store") / "lua" / file).read_text()
+
+
+def _with_parts(file: str, texts: dict[str, str]) -> dict[str, str]:
+    """Adds a file to `texts` behind the parts that it asks for."""
+    text = _read(file)
+    for part in re.findall(r"^-- WITH +(_\w+\.lua)$", text, re.MULTILINE):
+        if part not in texts:
+            _with_parts(part, texts)
+    texts[file] = text
+    return texts
 
 
 @cache

@@ -1,0 +1,135 @@
+-- Shared by the moves of schedules: the record, the history, what was made and nobody has claimed.
+-- The record's layout is told in schedule_codec.py.
+-- WITH     _take.lua
+-- WITH     _cancel.lua
+local SCHEDULE = '<BBBBI4I4I4ddc16HI4I4I4'
+local SCHEDULE_HEAD = 62
+local QUEUE_ONE, ALLOW, SKIP, CANCEL_OTHER = 0, 1, 2, 3
+local MADE, CAUGHT_UP, WAITED, ASKED, SKIPPED, MISSED, DROPPED, REMADE = 0, 1, 2, 3, 4, 5, 6, 7
+local HISTORY = 100
+
+local function read_schedule(id, record)
+  local s = { id = id, record = record }
+  s.version, s.flags, s.overlap, s.task_flags, s.rev, s.runs, s.most, s.next, s.created, s.live,
+    s.lane_len, s.rule_len, s.spec_len, s.body_len = struct.unpack(SCHEDULE, record)
+  s.lane = record:sub(SCHEDULE_HEAD + 1, SCHEDULE_HEAD + s.lane_len)
+  return s
+end
+
+local function schedule_head(s)
+  return struct.pack(SCHEDULE, s.version, s.flags, s.overlap, s.task_flags, s.rev, s.runs, s.most,
+    s.next, s.created, s.live, s.lane_len, s.rule_len, s.spec_len, s.body_len)
+end
+
+-- write a line of the history: `other` is when its task is due, or the last one left out, or 0
+local function note(s, fate, at, other)
+  local key = P .. 'sh:' .. s.id
+  if redis.call('LPUSH', key, struct.pack('<Bdd', fate, at, other)) > HISTORY then
+    redis.call('RPOP', key)
+  end
+end
+
+-- whether nobody has claimed a task yet: scheduled, and no attempt
+local function unclaimed(id)
+  return redis.call('GETRANGE', P .. 't:' .. id, 1, 3) == '\0\0\0'
+end
+
+-- whether the task that was made last is not over
+local function busy(s)
+  local state = redis.call('GETRANGE', P .. 't:' .. s.live, 1, 1)
+  return state ~= '' and state:byte() <= RUNNING
+end
+
+-- make the task of an occurrence
+local function make(s, id, at, due, fate)
+  if not s.spec then
+    local from = SCHEDULE_HEAD + s.lane_len + s.rule_len
+    s.spec = s.record:sub(from + 2, from + s.spec_len) -- without its first brace
+    s.body = s.record:sub(from + s.spec_len + 1, from + s.spec_len + s.body_len)
+    s.tags = ''
+    if bit.band(s.task_flags, TAGGED) > 0 then
+      s.tags = table.concat(cjson.decode('{' .. s.spec).g, '\n')
+    end
+  end
+  local spec = string.format('{"sc":"%s","oc":%.0f,"s":%.0f,', s.id, at, due) .. s.spec
+  local code = take({ id, 0, 0, s.task_flags, s.lane, due, 0, '', '', '', s.tags, spec, s.body }, 1)
+  if code[1] == 0 then note(s, fate, at, due) end
+  if fate == ASKED then return end
+  s.live = id
+  if code[1] ~= 0 then return end
+  local pending = P .. 'sp:' .. s.id
+  redis.call('RPUSH', pending, id)
+  for _ = 1, 3 do -- of those before, forget the claimed
+    local oldest = redis.call('LINDEX', pending, 0)
+    if oldest == id or unclaimed(oldest) then break end
+    redis.call('LPOP', pending)
+  end
+end
+
+-- make the next occurrence that waits, once the task before has ended
+local function release(s)
+  local waiting = P .. 'sw:' .. s.id
+  while not busy(s) do
+    local entry = redis.call('LPOP', waiting)
+    if not entry then return end
+    local id, at, due = struct.unpack('<c16dd', entry)
+    make(s, id, at, math.max(due, math.floor(now)), WAITED)
+  end
+end
+
+-- see to one occurrence, as the overlap rule says
+local function occur(s, id, at, due, fate)
+  if fate == ASKED then return make(s, id, at, due, fate) end
+  if s.most > 0 and s.runs >= s.most then return end
+  if s.overlap ~= ALLOW and busy(s) then
+    if s.overlap == CANCEL_OTHER then
+      local record = redis.call('GET', P .. 't:' .. s.live)
+      local h = unpack_head(record)
+      if h.state == SCHEDULED then call_off(s.live, h, record, now) end
+    elseif s.overlap == SKIP then
+      return note(s, SKIPPED, at, 0)
+    else
+      -- one waits, unless several come at once after an outage or an edit: then all do
+      local waiting = P .. 'sw:' .. s.id
+      if fate == MADE and redis.call('LLEN', waiting) > 0 then return note(s, SKIPPED, at, 0) end
+      s.runs = s.runs + 1
+      return redis.call('RPUSH', waiting, struct.pack('<c16dd', id, at, due))
+    end
+  end
+  s.runs = s.runs + 1
+  make(s, id, at, due, fate)
+end
+
+-- take back what was made and nobody has claimed, and what waits
+local function drop(s)
+  local pending, waiting = P .. 'sp:' .. s.id, P .. 'sw:' .. s.id
+  for _, id in ipairs(redis.call('LRANGE', pending, 0, -1)) do
+    if unclaimed(id) then
+      local record = redis.call('GET', P .. 't:' .. id)
+      local h = unpack_head(record)
+      erase(id, h, record)
+      note(s, DROPPED, spec_of(h, record).oc, 0)
+      s.runs = math.max(s.runs - 1, 0)
+    end
+  end
+  for _, entry in ipairs(redis.call('LRANGE', waiting, 0, -1)) do
+    local _, at = struct.unpack('<c16d', entry)
+    note(s, DROPPED, at, 0)
+    s.runs = math.max(s.runs - 1, 0)
+  end
+  redis.call('DEL', pending, waiting)
+  redis.call('SREM', P .. 'ended', s.id)
+end
+
+-- when a schedule is to be looked at again; beat is woken if that is before all others
+local function set_next(s)
+  if s.most > 0 and s.runs >= s.most then s.next = 0 end
+  if s.next == 0 then return redis.call('ZREM', P .. 'next', s.id) end
+  redis.call('ZADD', P .. 'next', s.next, s.id)
+end
+
+-- end the move: how many ms from now a message is to be sent for, or -1
+local function bell_in(horizon)
+  local bell = told(horizon)
+  return bell < 0 and -1 or math.max(0, math.ceil(bell - now))
+end

@@ -1,0 +1,231 @@
+"""Schedules in the store: the verbs that callers use, the lists, and what beat asks and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from timeball.errors import InvalidField, NotFound
+from timeball.model.schedule import Occurrence, Schedule
+from timeball.store import keys
+from timeball.store.codec import to_ms
+from timeball.store.schedule_codec import (
+    FATE_CODES,
+    HEAD,
+    decode,
+    decode_entry,
+    decode_rule,
+    decode_waiting,
+    encode,
+)
+from timeball.store.scripts import Arg, Client, call, store_errors
+from timeball.store.tasks import Bell
+from timeball.timing.agenda import Agenda, Due
+
+CALL_AT_ONCE = 400
+"""Occurrences written in one move: Redis serves nobody else meanwhile, about 20 us each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A schedule as it was read: a write with this `head` changes nothing if anybody came first.
+
+    `pending` are the instants that became tasks which nobody has claimed yet, or that wait for one.
+    """
+
+    schedule: Schedule
+    head: bytes
+    pending: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some schedules, and where to go on: None when there is no more."""
+
+    schedules: list[Schedule]
+    cursor: str | None
+
+
+def read(client: Client, prefix: str, project: str, schedule_id: str) -> Kept:
+    """One schedule with what a change needs. Raises NotFound when it is unknown or another project's."""
+    with store_errors():
+        pipe = client.pipeline(transaction=True)
+        pipe.get(f"{prefix}s:{schedule_id}")
+        pipe.lrange(f"{prefix}sp:{schedule_id}", 0, -1)
+        pipe.lrange(f"{prefix}sw:{schedule_id}", 0, -1)
+        record, made, waiting = pipe.execute()
+    schedule = None if record is None else decode(schedule_id, record)
+    if schedule is None or schedule.project != project:
+        raise NotFound("there is no such schedule")
+    pending = {int.from_bytes(task_id[:6], "big") for task_id in made}
+    pending |= {to_ms(decode_waiting(entry).at) for entry in waiting}
+    return Kept(schedule, record[: HEAD.size], tuple(sorted(pending)))
+
+
+def write(
+    client: Client,
+    prefix: str,
+    schedule: Schedule,
+    kept: Kept | None,
+    stays: Sequence[Due],
+    horizon_ms: int,
+) -> tuple[Schedule | None, list[Bell]]:
+    """Write a schedule, new (`kept` is None) or changed; None when it has changed since it was read.
+
+    What it had made and nobody has claimed is taken back; of that, `stays` is made anew. Raises NotFound
+    when it was deleted meanwhile.
+    """
+    args: list[Arg] = [
+        schedule.id,
+        schedule.project,
+        b"" if kept is None else kept.head,
+        encode(schedule),
+        (kept.schedule.name or "") if kept else "",
+        schedule.name or "",
+        horizon_ms,
+    ]
+    for due in stays:
+        args += _due(due)
+    answer = call(client, "schedule", prefix, args)
+    if answer is None:
+        raise NotFound("there is no such schedule")
+    if answer[0] != 0:
+        return None, []
+    return decode(schedule.id, answer[2]), _bells(answer[1])
+
+
+def _bells(delay_ms: int) -> list[Bell]:
+    return [Bell(keys.CALL, delay_ms / 1000)] if delay_ms >= 0 else []
+
+
+def _due(due: Due) -> tuple[Arg, ...]:
+    return due.id, to_ms(due.at), to_ms(due.due_at), FATE_CODES[due.fate]
+
+
+def delete(client: Client, prefix: str, project: str, schedule_id: str) -> bool:
+    """Forget a schedule and what it had made that nobody has claimed; False when there was none."""
+    return bool(call(client, "unschedule", prefix, [schedule_id, project]))
+
+
+def history(client: Client, prefix: str, project: str, schedule_id: str) -> list[Occurrence]:
+    """The last 100 occurrences with what became of each, newest first. Raises NotFound."""
+    read(client, prefix, project, schedule_id)
+    with store_errors():
+        pipe = client.pipeline(transaction=True)
+        pipe.lrange(f"{prefix}sw:{schedule_id}", 0, -1)
+        pipe.lrange(f"{prefix}sh:{schedule_id}", 0, -1)
+        waiting, entries = pipe.execute()
+    lines = [decode_waiting(raw) for raw in reversed(waiting)]
+    lines += [decode_entry(schedule_id, raw) for raw in entries]
+    seen: dict[object, Occurrence] = {}
+    for line in lines:  # what was taken back and made anew has two lines: the newer one counts
+        seen.setdefault(line.at, line)
+    return sorted(seen.values(), key=lambda line: line.at, reverse=True)
+
+
+def find(
+    client: Client, prefix: str, project: str, name: str | None, limit: int, cursor: str | None
+) -> Page:
+    """One page of a project's schedules, newest first; of those with a name, if one is given."""
+    key, floor, ceiling = f"{prefix}schedules:{project}", b"-", b"+"
+    if name is not None:
+        key = f"{prefix}snames:{project}"
+        floor, ceiling = b"[" + name.encode() + b"\0", b"(" + name.encode() + b"\1"
+    if cursor is not None:
+        if len(cursor) != 36 or not cursor.isascii():
+            raise InvalidField("cursor", "this cursor was not made by this list")
+        ceiling = b"(" + (name.encode() + b"\0" if name is not None else b"") + cursor.encode()
+    with store_errors():
+        members = client.zrevrangebylex(key, ceiling, floor, start=0, num=limit + 1)
+    ids = [member[-36:].decode() for member in members]
+    found = get_many(client, prefix, ids[:limit])
+    return Page(found, ids[limit - 1] if len(ids) > limit else None)
+
+
+def get_many(client: Client, prefix: str, ids: Sequence[str]) -> list[Schedule]:
+    """The schedules of ids, in order; those that are gone are left out."""
+    if not ids:
+        return []
+    with store_errors():
+        records = client.mget([f"{prefix}s:{i}" for i in ids])
+    return [decode(i, record) for i, record in zip(ids, records, strict=True) if record is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What beat has to do: the store's now, when the next occurrence is due (None for never), the ids of
+    schedules whose waiting occurrence may begin, and those that are due (without the tasks' request)."""
+
+    now_ms: int
+    next_ms: int | None
+    ended: list[str]
+    due: list[Schedule]
+
+
+def look(client: Client, prefix: str, most: int) -> Look:
+    """What there is to do, `most` of each sort."""
+    now_ms, next_ms, ended, due = call(client, "look", prefix, [most])
+    return Look(
+        now_ms,
+        None if next_ms < 0 else next_ms,
+        [i.decode() for i in ended],
+        [decode_rule(due[i].decode(), due[i + 1]) for i in range(0, len(due), 2)],
+    )
+
+
+@dataclass
+class Expansion:
+    """What beat writes in one move: agendas of schedules as they were read, and those whose waiting
+    occurrence may begin."""
+
+    args: list[Arg] = field(default_factory=list)
+    schedules: int = 0
+    occurrences: int = 0
+
+    def add(self, schedule: Schedule, agenda: Agenda) -> None:
+        """The agenda of a schedule. It is not written if the schedule has changed since it was read."""
+        assert schedule.next_at is not None
+        missed = agenda.missed
+        self.args += (
+            schedule.id,
+            schedule.rev,
+            to_ms(schedule.next_at),
+            0 if agenda.next_at is None else to_ms(agenda.next_at),
+            0 if missed is None else to_ms(missed[0]),
+            0 if missed is None else to_ms(missed[1]),
+            len(agenda.due),
+        )
+        for one in agenda.due:
+            self.args += _due(one)
+        self.schedules += 1
+        self.occurrences += len(agenda.due)
+
+    def release(self, schedule_id: str) -> None:
+        """What waits in a schedule may begin, if the task before has ended."""
+        self.args += (schedule_id, "", "", 0, 0, 0, 0)
+        self.schedules += 1
+
+    def ask(self, schedule_id: str, extra: Due) -> None:
+        """A run that a person asks for."""
+        self.args += (schedule_id, "", "", 0, 0, 0, 1, *_due(extra))
+        self.schedules += 1
+        self.occurrences += 1
+
+    @property
+    def full(self) -> bool:
+        return self.occurrences >= CALL_AT_ONCE or self.schedules >= CALL_AT_ONCE
+
+
+def expand(
+    client: Client, prefix: str, expansion: Expansion, horizon_ms: int, fence: int | None
+) -> tuple[int, list[Bell]] | None:
+    """Write an expansion; only a person's run goes without a fence.
+
+    Answers how many schedules had changed meanwhile (nothing of them was done) and the bells to send;
+    None when another beat leads now.
+    """
+    args: list[Arg] = ["" if fence is None else fence, horizon_ms, *expansion.args]
+    answer = call(client, "expand", prefix, args)
+    if answer is None:
+        return None
+    return sum(1 for code in answer[1:] if code), _bells(answer[0])
