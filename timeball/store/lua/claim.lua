@@ -124,12 +124,19 @@ end
 
 -- Serve lanes that stand alike: first each its share, then whoever has more.
 local function serve_all(lanes, left)
-  local share = math.ceil(left / math.max(#lanes, 1))
+  local share, siblings = math.ceil(left / #lanes), {}
+  for _, l in ipairs(lanes) do
+    l.list = owners_of(l.lane)
+    siblings[l.list[1]] = (siblings[l.list[1]] or 0) + 1
+  end
+  for owner, n in pairs(siblings) do
+    owner.share = math.ceil(math.min(owner.room, owner.tokens, left) / n)
+  end
   for round = 1, 2 do
     for _, l in ipairs(lanes) do
       if left > 0 and not l.done then
-        l.list = l.list or owners_of(l.lane)
-        local asked = math.min(allowance(l.list), left, round == 1 and share or left)
+        local asked = math.min(allowance(l.list), left)
+        if round == 1 then asked = math.min(asked, share, l.list[1].share) end
         local taken, first = 0, nil
         if asked > 0 then taken, first = serve(l.lane, l.list, asked) end
         left = left - taken
@@ -161,5 +168,5 @@ if want > 0 then
   end
 end
 local first = next_due(kind)
-if first then out[2] = math.ceil(first) end
+if first then out[2] = first <= now and out[1] or math.ceil(first) end
 return out

@@ -1,0 +1,216 @@
+"""Rates, slots, pauses, keys, priorities and order hold in the claim, so they hold over all pumps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from timeball.dispatch import intake, queues
+from timeball.dispatch.house import House
+from timeball.model.project import Project
+from timeball.model.queue import Limits
+from timeball.model.task import Draft, Priority, Request, State
+from timeball.store import codec, pumps
+from timeball.store.codec import Claimed
+
+SECOND = 1000
+
+
+class Line:
+    """A project's tasks, its pumps, and a clock that moves only when told."""
+
+    def __init__(self, house: House, project: Project) -> None:
+        self.house, self.project, self.prefix = house, project.id, house.prefix(project.id)
+        self.ahead = 0.0
+
+    def submit(self, n: int = 1, **fields: Any) -> list[bytes]:
+        drafts = [
+            Draft(project=self.project, request=Request("http://h/"), **fields) for _ in range(n)
+        ]
+        return [s.id for s in intake.submit(self.house, self.project, drafts)]
+
+    def claim(self, want: int = 100, pump: str = "p") -> list[Claimed]:
+        claim = pumps.claim(self.house.client, self.prefix, pump, want, 200, 500)
+        self.next_ms = claim.next_ms - claim.now_ms if claim.next_ms >= 0 else None
+        return claim.tasks
+
+    def finish(
+        self,
+        claimed: list[Claimed],
+        state: State = State.SUCCEEDED,
+        pump: str = "p",
+        wait_ms: int = 0,
+    ) -> None:
+        now, _ = pumps.clock(self.house.client, self.prefix)
+        pumps.finish(
+            self.house.client,
+            self.prefix,
+            pump,
+            [
+                pumps.Finished(
+                    c.id,
+                    c.attempt,
+                    codec.STATE_CODES[state],
+                    int(now + wait_ms),
+                    b'{"n":1,"o":"answered","at":1}',
+                )
+                for c in claimed
+            ],
+            {},
+        )
+
+    def advance(self, ms: float) -> None:
+        self.ahead += ms
+        self.house.client.set(f"{self.prefix}clock", self.ahead)
+
+    def limit(self, queue: str | None = "default", **fields: Any) -> None:
+        queues.set_limits(self.house, self.project, queue, Limits(**fields))
+
+
+@pytest.fixture
+def line(house: House, project: Project) -> Line:
+    return Line(house, project)
+
+
+def test_never_more_calls_in_flight_than_the_queue_allows(line: Line) -> None:
+    line.limit(concurrency=7)
+    line.submit(20)
+    first = line.claim(pump="p")
+    assert len(first) == 7
+    assert line.claim(pump="q") == []
+    assert line.next_ms is None
+    line.finish(first[:3])
+    assert len(line.claim(pump="q")) == 3
+
+
+def test_a_projects_slots_are_shared_by_its_queues(line: Line) -> None:
+    line.limit(None, concurrency=4)
+    line.submit(5, queue="a")
+    line.submit(5, queue="b")
+    held = line.claim()
+    assert Counter(c.lane.partition("/")[2] for c in held) == {"a": 2, "b": 2}
+    line.finish(held[:1])
+    assert len(line.claim()) == 1
+
+
+def test_a_rate_gives_one_call_each_step_and_says_when_the_next_is(line: Line) -> None:
+    line.limit(rate=50, per=timedelta(seconds=1))
+    line.submit(120)
+    began: list[float] = []
+    while len(began) < 101:
+        got = line.claim()
+        began += [line.ahead] * len(got)
+        line.finish(got)
+        line.advance(max(1, line.next_ms or 1))
+    for n in range(50, len(began)):
+        assert (
+            began[n] - began[n - 50] >= SECOND - 60
+        )  # the real clock runs on beside the virtual one
+    assert began[-1] <= 2.2 * SECOND
+
+
+def test_a_burst_may_begin_at_once_after_a_rest(line: Line) -> None:
+    line.limit(rate=10, per=timedelta(minutes=1), burst=4)
+    line.submit(10)
+    assert len(line.claim()) == 4
+    assert line.claim() == []
+    assert line.next_ms is not None
+    assert 5000 < line.next_ms <= 6001
+    line.advance(6001)
+    assert len(line.claim()) == 1
+
+
+def test_a_paused_queue_waits_and_goes_on(line: Line) -> None:
+    line.submit(3)
+    line.limit(paused=True)
+    assert line.claim() == []
+    assert line.next_ms is None
+    queues.pause(line.house, line.project, "default", paused=False)
+    assert len(line.claim()) == 3
+
+
+def test_a_higher_limit_lets_go_what_the_lower_one_held(line: Line) -> None:
+    line.limit(concurrency=1)
+    line.submit(5)
+    assert len(line.claim()) == 1
+    assert line.claim() == []
+    line.limit(concurrency=3)
+    assert len(line.claim()) == 2
+
+
+def test_tasks_of_one_concurrency_key_share_its_slots_and_keys_take_turns(line: Line) -> None:
+    line.limit(key_concurrency=2)
+    line.submit(10, concurrency_key="a")
+    line.submit(10, concurrency_key="b")
+    held = line.claim()
+    assert Counter(c.lane[-1] for c in held) == {"a": 2, "b": 2}
+    line.finish([c for c in held if c.lane[-1] == "a"])
+    assert [c.lane[-1] for c in line.claim()] == ["a", "a"]
+
+
+def test_tasks_of_one_ordering_key_go_one_after_the_other_also_over_a_retry(line: Line) -> None:
+    ids = line.submit(3, ordering_key="k") + line.submit(2, ordering_key="k")
+    others = line.submit(2)
+    seen = line.claim()
+    assert {c.id for c in seen} == {ids[0], *others}
+    line.finish([c for c in seen if c.id != ids[0]])
+    first = [c for c in seen if c.id == ids[0]]
+    line.finish(first, State.SCHEDULED, wait_ms=5000)
+    assert line.claim() == []
+    line.advance(5001)
+    for expected in ids:
+        [claimed] = line.claim()
+        assert claimed.id == expected
+        assert line.claim() == []
+        line.finish([claimed])
+    assert line.claim() == []
+
+
+def test_an_ordered_task_that_is_cancelled_lets_the_next_pass(line: Line) -> None:
+    late, soon = line.submit(1, ordering_key="k", delay=timedelta(hours=1)) + line.submit(
+        1, ordering_key="k"
+    )
+    assert line.claim() == []
+    intake.cancel(line.house, line.project, late)
+    assert [c.id for c in line.claim()] == [soon]
+
+
+def test_high_goes_before_normal_before_low_until_they_have_aged(line: Line) -> None:
+    low, normal = line.submit(5, priority=Priority.LOW), line.submit(5)
+    high = line.submit(5, priority=Priority.HIGH)
+    assert {c.id for c in line.claim(5)} == set(high)
+    line.submit(5, priority=Priority.HIGH)
+    line.advance(61 * SECOND)
+    aged = {c.id for c in line.claim(12)}
+    assert aged & set(low)
+    assert aged & set(normal)
+
+
+def test_a_queue_with_many_tasks_does_not_keep_a_single_one_waiting(line: Line) -> None:
+    line.submit(1000, queue="big")
+    line.claim(50)
+    [single] = line.submit(1, queue="small")
+    assert single in {c.id for c in line.claim(50)}
+
+
+def test_one_queue_cannot_take_every_slot_of_a_pump(line: Line) -> None:
+    line.submit(1000, queue="hangs")
+    assert sum(len(line.claim(200)) for _ in range(5)) == 200
+    [single] = line.submit(1, queue="small")
+    assert single in {c.id for c in line.claim(50)}
+
+
+def test_a_purged_queue_is_empty_and_its_state_is_told(line: Line) -> None:
+    line.submit(700)
+    line.submit(3, priority=Priority.LOW)
+    held = line.claim(2)
+    state = queues.get_queue(line.house, line.project, "default")
+    assert (state.waiting, state.in_flight) == (701, 2)
+    assert state.oldest_due_at is not None
+    assert queues.purge(line.house, line.project, "default") == 701
+    line.finish(held)
+    state = queues.get_queue(line.house, line.project, "default")
+    assert (state.waiting, state.in_flight, state.oldest_due_at) == (0, 0, None)

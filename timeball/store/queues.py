@@ -1,0 +1,95 @@
+"""Queues in the store: their limits, their depth, their end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from timeball.model.queue import Limits, QueueState
+from timeball.store import codec, keys
+from timeball.store.scripts import Arg, Client, call, store_errors
+
+PURGE_AT_ONCE = 500
+
+
+def limits(client: Client, prefix: str, owner: str) -> Limits:
+    """The limits of an owner: a project's id, or `project/queue`."""
+    with store_errors():
+        return _limits(client.hgetall(f"{prefix}q:{owner}"))
+
+
+def _limits(raw: dict[bytes, bytes]) -> Limits:
+    def number(field: bytes) -> int | None:
+        return int(raw[field]) if field in raw else None
+
+    return Limits(
+        rate=number(b"rate"),
+        per=timedelta(milliseconds=number(b"per") or 1000),
+        burst=number(b"burst") or 1,
+        concurrency=number(b"concurrency"),
+        key_concurrency=number(b"keys"),
+        paused=raw.get(b"paused") == b"1",
+    )
+
+
+def set_limits(client: Client, prefix: str, owner: str, new: Limits, horizon_ms: int) -> bool:
+    """Replace the limits of an owner, at once for all workers. Answers whether a bell must be rung."""
+    fields: dict[str, Arg | None] = {
+        "rate": new.rate,
+        "per": round(new.per.total_seconds() * 1000) if new.rate is not None else None,
+        "burst": new.burst if new.rate is not None else None,
+        "concurrency": new.concurrency,
+        "keys": new.key_concurrency,
+        "paused": "1" if new.paused else None,
+    }
+    args: list[Arg] = [owner, horizon_ms]
+    for name, value in fields.items():
+        args += (name, "" if value is None else value)
+    return int(call(client, "limit", prefix, args)) >= 0
+
+
+def names(client: Client, prefix: str, project: str) -> list[str]:
+    """The queues that a project has used, by name."""
+    with store_errors():
+        found = client.smembers(f"{prefix}queues:{project}")
+    return sorted(keys.split_lane(lane.decode())[1] for lane in found)
+
+
+def states(client: Client, prefix: str, project: str, queues: list[str]) -> list[QueueState]:
+    """How queues stand, in the order asked for."""
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for queue in queues:
+            pipe.smembers(f"{prefix}apart:{keys.base_of(project, queue)}")
+        apart = pipe.execute() if queues else []
+        out = []
+        for queue, lanes in zip(queues, apart, strict=True):
+            base = keys.base_of(project, queue)
+            for lane in (base, *sorted(lane.decode() for lane in lanes)):
+                pipe.zcard(f"{prefix}lane:{lane}")
+                pipe.zrange(f"{prefix}lane:{lane}", 0, 0, withscores=True)
+            pipe.hget(f"{prefix}inflight", base)
+            pipe.hgetall(f"{prefix}q:{base}")
+            *depths, in_flight, raw = pipe.execute()
+            oldest = [heads[0][1] for heads in depths[1::2] if heads]
+            out.append(
+                QueueState(
+                    queue,
+                    sum(depths[0::2]),
+                    int(in_flight or 0),
+                    codec.from_ms(min(oldest)) if oldest else None,
+                    _limits(raw),
+                )
+            )
+    return out
+
+
+def waiting_ids(client: Client, prefix: str, project: str, queue: str, most: int) -> list[bytes]:
+    """Some of the tasks that wait in a queue."""
+    base = keys.base_of(project, queue)
+    with store_errors():
+        apart = sorted(lane.decode() for lane in client.smembers(f"{prefix}apart:{base}"))
+        for lane in (base, *apart):
+            ids: list[bytes] = client.zrange(f"{prefix}lane:{lane}", 0, most - 1)
+            if ids:
+                return ids
+    return []
