@@ -100,6 +100,10 @@ def up(
 
     A port of 0 takes any free one. Ctrl-C stops it all; the data folder keeps what was taken in.
     """
+    import signal
+
+    # A script's shell starts what runs in the background with Ctrl-C ignored; here it must count at once.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from timeball.up import commands, stack
 
     options = stack.Options(
