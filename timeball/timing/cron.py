@@ -113,7 +113,8 @@ def parse_cron(text: str) -> Cron:
         )
     if not text.isascii() or not text.replace("\t", " ").isprintable():
         raise InvalidField(
-            "cron", f"{text!r} has characters outside printable ASCII: write it like 0 9 * * 1-5"
+            "cron",
+            f"{text[:80]!r} has characters outside printable ASCII: write it like 0 9 * * 1-5",
         )
     zone, text = (found[1], found[2]) if (found := _ZONE.fullmatch(text)) else (None, text)
     parts = text.split()
@@ -122,7 +123,7 @@ def parse_cron(text: str) -> Cron:
     if len(parts) not in (5, 6):
         raise InvalidField(
             "cron",
-            f"{text!r} has {len(parts)} columns: write 5 (minute, hour, day, month, day of week), or 6"
+            f"{text[:80]!r} has {len(parts)} columns: write 5 (minute, hour, day, month, day of week), or 6"
             " with seconds before them; there is no column for years",
         )
     if len(parts) == 5:

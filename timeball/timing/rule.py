@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from timeball.errors import InvalidField
+from timeball.timing.budget import Budget, OverBudget
+from timeball.timing.by_wall import ByWall
 from timeball.timing.cron import PROOF_FROM, PROOF_SPAN, cron_days, never_fires, parse_cron
 from timeball.timing.durations import FIRST_YEAR, LAST_YEAR, format_instant
-from timeball.timing.pace import TICK, Steps, next_by_wall, next_in_real_time
-from timeball.timing.recurrence import Budget, ByWall, InRealTime, OverBudget, Recurrence
+from timeball.timing.pace import TICK, Steps
+from timeball.timing.plans import CronPlan, EveryPlan, Plan, Recurrence
+from timeball.timing.real_time import InRealTime
 from timeball.timing.rrule import Freq, Stamp, parse_rrule
-from timeball.timing.walls import Walls, walls_of
+from timeball.timing.walls import walls_of
 from timeball.timing.words import cron_in_words, rrule_in_words
 from timeball.timing.zones import Zone, find_zone
 
@@ -46,33 +49,6 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class CronPlan:
-    """A cron expression's wall times, the zone they are read in, and their pace."""
-
-    walls: Walls
-    zone: Zone
-    hourly: bool
-
-    def next_after(self, after: datetime, budget: Budget) -> datetime | None:
-        """The first occurrence strictly after an instant."""
-        budget.spend(10)
-        pace = next_in_real_time if self.hourly else next_by_wall
-        return pace(self.walls, self.zone, after)
-
-
-@dataclass(frozen=True, slots=True)
-class EveryPlan:
-    """The fixed steps of `@every`."""
-
-    steps: Steps
-
-    def next_after(self, after: datetime, budget: Budget) -> datetime | None:
-        """The first occurrence strictly after an instant."""
-        budget.spend(1)
-        return self.steps.next_after(after)
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """When a schedule fires. Exactly one of `cron` and `rrule` is set, as its caller wrote it.
 
@@ -86,7 +62,7 @@ class Rule:
     timezone: str
     start: datetime | None
     last: datetime | None
-    _plan: CronPlan | EveryPlan | Recurrence = field(repr=False, compare=False)
+    _plan: Plan = field(repr=False, compare=False)
     _zone: Zone = field(repr=False, compare=False)
 
     def next_after(self, after: datetime) -> datetime | None:
@@ -146,7 +122,7 @@ class Rule:
     def _next(self, after: datetime, budget: Budget) -> datetime | None:
         if after.tzinfo is None:
             raise ValueError(f"an instant needs a zone: {after!r}")
-        after = max(after.astimezone(UTC), EPOCH - TICK)
+        after = max(after.astimezone(UTC).replace(fold=0), EPOCH - TICK)
         if after.year > LAST_YEAR:
             return None
         try:
