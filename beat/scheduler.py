@@ -1,8 +1,11 @@
-"""Celery beat with a scheduler of ours: duties that recur, done by one leading beat.
+"""Celery beat with a scheduler of ours: schedules and duties that recur, done by one leading beat.
 
 Every beat tries to hold the leader's lease; the others stand by and try again each second, so one takes over
 when the lease has run out. Each duty carries the leader's fence into the store, which refuses an older one: a
 beat that slept through its lease can do no harm when it wakes.
+
+Schedules are not polled: the tick sleeps until the next occurrence, and whoever makes an earlier one, or ends a
+task that another waits for, wakes it.
 """
 
 from __future__ import annotations
@@ -17,15 +20,20 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler
 
+from beat.nap import Nap
 from timeball import logs
 from timeball.dispatch import upkeep
+from timeball.dispatch.expand import expand
 from timeball.dispatch.house import House, open_house
 from timeball.errors import StoreError
 from timeball.settings import load
 from timeball.store import keys, pumps, roll
+from timeball.store.wake import WakeUp
 
 LEASE_MS = 3000
 RENEW_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""So often the schedules are looked at without a wake: nothing depends on one."""
 
 log = logs.get(__name__)
 
@@ -41,7 +49,7 @@ class Duty:
 
 
 class DutyScheduler(Scheduler):
-    """Runs the duties of `dispatch.upkeep` while this beat leads."""
+    """Expands schedules and runs the duties of `dispatch.upkeep` while this beat leads."""
 
     def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:
         self.house = open_house(load())
@@ -49,7 +57,14 @@ class DutyScheduler(Scheduler):
         self.fence = 0
         self.lead_due = 0.0
         self.roll_due = 0.0
+        self.expand_due = 0.0
         self.in_trouble = False
+        self.nap = Nap()
+        wakes = [
+            f"{keys.prefix(shard)}wake:{keys.SCHEDULES}"
+            for shard in range(self.house.settings.shards)
+        ]
+        self.wake = WakeUp(self.house.client, wakes, self.nap, self._woken)
         self.duties = [
             Duty("ring", 1.0, upkeep.ring),
             Duty("rescue", 0.5, upkeep.rescue),
@@ -61,7 +76,15 @@ class DutyScheduler(Scheduler):
         """There is no schedule of Celery's own: everything is in the store."""
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:
-        """Do what is due; answers the seconds until the next duty."""
+        """Do what is due, then sleep until more is: here, where a wake is heard, and not in Celery."""
+        self.nap.sleep(self._work())
+        return 0.0
+
+    def _woken(self) -> None:
+        self.expand_due = 0.0
+
+    def _work(self) -> float:
+        """Do what is due; answers the seconds until the next duty or occurrence."""
         now = time.monotonic()
         try:
             if now >= self.lead_due:
@@ -72,6 +95,8 @@ class DutyScheduler(Scheduler):
                 roll.sign_in(self.house.client, "beat", self.name, facts)
                 self.roll_due = now + roll.EVERY_SECONDS
             if self.fence:
+                if now >= self.expand_due:
+                    self._expand()
                 for duty in self.duties:
                     if now >= duty.due:
                         duty.do(self.house, self.fence)
@@ -79,13 +104,21 @@ class DutyScheduler(Scheduler):
         except StoreError as error:
             if not self.in_trouble:
                 log.warning("the store is in trouble: duties wait", error=str(error))
-            self.in_trouble, self.lead_due = True, 0.0
+            self.in_trouble, self.lead_due, self.expand_due = True, 0.0, 0.0
             return 0.2
         if self.in_trouble:
             log.info("the store is back")
             self.in_trouble = False
-        due = [self.lead_due, self.roll_due, *(d.due for d in self.duties if self.fence)]
-        return max(0.01, min(due) - time.monotonic())
+        due = [self.lead_due, self.roll_due]
+        if self.fence:
+            self.wake.arm()
+            due += (self.expand_due, *(duty.due for duty in self.duties))
+        return max(0.0, min(due) - time.monotonic())
+
+    def _expand(self) -> None:
+        wait = expand(self.house, self.fence)
+        wait = LOOK_SECONDS if wait is None else min(wait, LOOK_SECONDS)
+        self.expand_due = time.monotonic() + wait
 
     def _lead(self) -> None:
         lead = pumps.lead(self.house.client, keys.prefix(0), self.name, LEASE_MS)
@@ -93,12 +126,15 @@ class DutyScheduler(Scheduler):
             log.info("this beat leads now", beat=self.name, fence=lead.fence)
             for shard in range(1, self.house.settings.shards):
                 upkeep.raise_fence(self.house, shard, lead.fence)
+            self.expand_due = 0.0
         elif self.fence and not lead.fence:
             log.warning("another beat leads now", beat=self.name, leader=lead.leader)
+            self.wake.close()
         self.fence = lead.fence
 
     def close(self) -> None:
         """Give the lease up, so that a standby need not wait for its end."""
+        self.wake.close()
         try:
             if self.fence:
                 pumps.lead(self.house.client, keys.prefix(0), self.name, 0)
@@ -109,4 +145,4 @@ class DutyScheduler(Scheduler):
 
     @property
     def info(self) -> str:
-        return f"    . duties -> {', '.join(d.name for d in self.duties)}"
+        return f"    . duties -> expand, {', '.join(d.name for d in self.duties)}"

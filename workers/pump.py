@@ -15,9 +15,9 @@ from timeball.errors import StoreError
 from timeball.ids import token
 from timeball.store import keys, pumps
 from timeball.store.pumps import Finished
+from timeball.store.wake import WakeUp
 from workers.call import Caller
 from workers.prepare import Preparer, Recorder, Signers
-from workers.wake import WakeUp
 
 HEARTBEAT_SECONDS = 0.5
 FLUSH_SECONDS = 0.005
@@ -66,7 +66,9 @@ class Pump:
 
     def run(self) -> int:
         """Work until idle for a slice or told to stop. Answers how many calls were made."""
-        wake = WakeUp(self.house.client, f"{self.prefix}wake:{keys.CALL}", self.caller, self._woken)
+        wake = WakeUp(
+            self.house.client, [f"{self.prefix}wake:{keys.CALL}"], self.caller, self._woken
+        )
         busy_until = time.monotonic()
         stopping_since: float | None = None
         try:

@@ -9,7 +9,7 @@ from timeball.store.scripts import Client, store_errors
 
 
 def advance(client: Client, shards: int, by: timedelta) -> None:
-    """Move the clock of every shard ahead, and wake the pumps: what they nap for may be due now."""
+    """Move the clock of every shard ahead, and wake pumps and beat: what they nap for may be due now."""
     milliseconds = round(by.total_seconds() * 1000)
     with store_errors():
         for shard in range(shards):
@@ -32,8 +32,13 @@ def reset(client: Client, shards: int) -> None:
 
 
 def _wake(moves: Client, prefix: str) -> None:
+    _push(moves, f"{prefix}wake:{keys.SCHEDULES}")
     for kind in (keys.CALL, keys.EXPORT):
         # Bells on their way were set by the old clock: the next one must not be held back for them.
         moves.delete(f"{prefix}bell:{kind}")
-        moves.lpush(f"{prefix}wake:{kind}", 1)
-        moves.ltrim(f"{prefix}wake:{kind}", 0, 0)
+        _push(moves, f"{prefix}wake:{kind}")
+
+
+def _push(moves: Client, key: str) -> None:
+    moves.lpush(key, 1)
+    moves.ltrim(key, 0, 0)

@@ -53,6 +53,8 @@ CALL = "c"
 """The kind of tasks that pumps take."""
 EXPORT = "e"
 """The kind of tasks that export workers take."""
+SCHEDULES = "s"
+"""Whom `wake:s` wakes: the beat that leads."""
 
 
 def prefix(shard: int) -> str:

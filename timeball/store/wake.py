@@ -1,25 +1,36 @@
-"""Waiting on the store's wake list without holding the loop: a BLPOP whose answer the epoll announces."""
+"""Waiting on wake lists without holding the loop: a BLPOP whose answer the loop's poll announces."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
 from timeball.store.scripts import Client
-from workers.call import Caller
 
 RETRY_SECONDS = 0.5
+
+
+class Watcher(Protocol):
+    """A loop that waits for descriptors."""
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever `fd` can be read."""
+
+    def unwatch(self, fd: int) -> None:
+        """End a watch; a closed descriptor is no error."""
 
 
 class WakeUp:
     """A connection of its own on which one BLPOP waits. `arm` sends it, unless it waits already."""
 
-    def __init__(self, client: Client, key: str, caller: Caller, woken: Callable[[], None]) -> None:
+    def __init__(
+        self, client: Client, keys: list[str], watcher: Watcher, woken: Callable[[], None]
+    ) -> None:
         self._pool = client.connection_pool
-        self._key, self._caller, self._woken = key, caller, woken
+        self._keys, self._watcher, self._woken = keys, watcher, woken
         self._connection: Any = None
         self._fd = -1
         self._waits = False
@@ -34,8 +45,8 @@ class WakeUp:
                 self._connection = self._pool.make_connection()
                 self._connection.connect()
                 self._fd = self._connection._sock.fileno()
-                self._caller.watch(self._fd, self._ready)
-            self._connection.send_command("BLPOP", self._key, 0)
+                self._watcher.watch(self._fd, self._ready)
+            self._connection.send_command("BLPOP", *self._keys, 0)
             self._waits = True
         except (RedisError, OSError):
             self._drop()
@@ -53,9 +64,9 @@ class WakeUp:
         self.close()
 
     def close(self) -> None:
-        """End the wait; a wake that comes then goes to another pump."""
+        """End the wait; a wake that comes then goes to another process."""
         if self._fd >= 0:
-            self._caller.unwatch(self._fd)
+            self._watcher.unwatch(self._fd)
         self._fd, self._waits = -1, False
         if self._connection is not None:
             connection, self._connection = self._connection, None
