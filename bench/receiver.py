@@ -11,7 +11,7 @@ hand, one `recv` and one `send` each. It keeps connections open, takes pipelined
 | `/slow/<ms>`     | 200 after so many milliseconds |
 | `/status/<code>` | that status |
 | `/_count`        | JSON: calls, and nothing that takes long to work out |
-| `/_stats`        | JSON: calls, tasks, duplicates, first and last arrival, calls by path, CPU seconds |
+| `/_stats`        | JSON: calls, tasks, duplicates, signed calls, first and last arrival, CPU seconds |
 | `/_ledger`       | JSON: task id -> its arrivals, in Unix seconds |
 | `/_attempts`     | JSON: task id -> its attempt numbers, in order of arrival |
 | `/_reset`        | forgets everything |
@@ -56,11 +56,13 @@ class Book:
     def __init__(self) -> None:
         self.entries: list[tuple[bytes, bytes, float]] = []
         self.anonymous = 0
+        self.signed = 0
         self.paths: Counter[bytes] = Counter()
 
     def clear(self) -> None:
         self.entries.clear()
         self.anonymous = 0
+        self.signed = 0
         self.paths.clear()
 
     def stats(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class Book:
             "tasks": tasks,
             "duplicates": len(self.entries) - tasks,
             "anonymous": self.anonymous,
+            "signed": self.signed,
             "first": self.entries[0][2] if self.entries else None,
             "last": self.entries[-1][2] if self.entries else None,
             "paths": {path.decode("latin-1"): n for path, n in self.paths.items()},
@@ -289,7 +292,10 @@ class Loop:
                 attempt = data[at + 20 : data.find(b"\r\n", at + 20)]
             else:
                 attempt = _header(data[start:end], b"Timeball-Attempt")
-            self.book.entries.append((task, attempt, time.time()))
+            book = self.book
+            book.entries.append((task, attempt, time.time()))
+            if data.find(b"\r\nwebhook-signature: ", start, end) >= 0:
+                book.signed += 1
         slash = data.find(b" ", start, end) + 1
         path = data[slash : data.find(b" ", slash, end)]
         if path == b"/ok":
@@ -423,7 +429,7 @@ class Receiver:
         found = self._ask("/_stats")
         total: dict[str, Any] = dict(found[0])
         for other in found[1:]:
-            for name in ("calls", "tasks", "duplicates", "anonymous", "cpu_seconds"):
+            for name in ("calls", "tasks", "duplicates", "anonymous", "signed", "cpu_seconds"):
                 total[name] += other[name]
             total["paths"] = dict(Counter(total["paths"]) + Counter(other["paths"]))
             for name, better in (("first", min), ("last", max)):

@@ -104,7 +104,8 @@ def backlog(
     """Fill `count` tasks that are all due at one instant to come, and time how they are called.
 
     The instant lies behind the end of the fill, so taking tasks in costs the drain nothing, and the drain
-    begins with every task in the store. Raises RuntimeError when a call is missing or doubled.
+    begins with every task in the store. Raises RuntimeError when a call is missing, doubled or not signed,
+    or when its attempt is not in the log.
     """
     rate = warm(stack, receiver)
     due = round(time.time() + count / rate * 2 + 4, 3)
@@ -131,6 +132,13 @@ def backlog(
     arrivals = sorted(at for times in ledger.values() for at in times)
     if len(ledger) != count or len(arrivals) != count:
         raise RuntimeError(f"{count} tasks: {len(ledger)} called, {len(arrivals)} calls")
+    if (signed := receiver.stats()["signed"]) != count:
+        raise RuntimeError(f"only {signed} of {count} calls were signed")
+    client = Client(stack.url, stack.key)
+    for one in list(ledger)[:: max(1, count // 20)]:
+        status, _, answer = client.send("GET", f"/v2/tasks/{one}/attempts")
+        if status != 200 or len(json.loads(answer)) != 1:
+            raise RuntimeError(f"the attempt log of {one} is not one entry: {status} {answer!r}")
     cpu_us = {role: used / count * 1e6 for role, used in after.since(before).items()}
     return Backlog(count, due, arrivals, called, cpu_us, filled.rate)
 
@@ -339,6 +347,7 @@ def idle(options: Options) -> list[Figure]:
             body = json.dumps(task(receiver.url + "/ok")).encode()
             client = Client(stack.url, stack.key)
             answered: dict[str, float] = {}
+            begun_at: dict[str, float] = {}
             posts: list[float] = []
             for _ in range(count):
                 time.sleep(chance.uniform(0.02, 0.12))
@@ -347,10 +356,12 @@ def idle(options: Options) -> list[Figure]:
                 now = time.time()
                 if status != 201:
                     raise RuntimeError(f"POST /v2/tasks answered {status}: {answer[:200]!r}")
-                answered[json.loads(answer)["id"]] = now
+                one = json.loads(answer)["id"]
+                answered[one], begun_at[one] = now, begun
                 posts.append(now - begun)
             receiver.wait(count, 10, 3)
         waits, missing = _waits(answered, receiver)
+        whole, _ = _waits(begun_at, receiver)
     posts.sort()
     p50, p99 = percentile(waits, 50) * 1e3, percentile(waits, 99) * 1e3
     return [
@@ -372,6 +383,7 @@ def idle(options: Options) -> list[Figure]:
             p99 < 10,
         ),
         Figure("p50 of the POST itself", "ms", percentile(posts, 50) * 1e3),
+        Figure("p50 from the start of the POST to handler", "ms", percentile(whole, 50) * 1e3),
     ]
 
 
