@@ -286,9 +286,18 @@ class Reader:
         fingerprint: str | None = None,
     ) -> Draft:
         """A draft of one task. Raises Rejected with all that is wrong."""
-        draft = self.quick(data, project, key_id, idempotency_key, fingerprint)
-        if draft is not None:
-            return draft
+        quick = self.quick(data, project, key_id, idempotency_key, fingerprint)
+        return quick or self.slow(data, project, key_id, idempotency_key, fingerprint)
+
+    def slow(
+        self,
+        data: Any,
+        project: str,
+        key_id: str,
+        idempotency_key: str | None = None,
+        fingerprint: str | None = None,
+    ) -> Draft:
+        """The draft that the schema makes. Raises Rejected with all that is wrong."""
         return Draft(
             project=project,
             key_id=key_id,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.mergent.errors import Rejected
-from api.mergent.schemas import Reader, Terms, _one_instant
+from api.mergent.schemas import Reader, Terms
 from timeball.egress import Policy
 from timeball.model.task import Draft
 
@@ -67,7 +67,7 @@ TASK = some(
 
 def by_schema(data: Any) -> Draft | list[str]:
     try:
-        return Draft(project="p", key_id="k", **_one_instant(READER.load(data)))
+        return READER.slow(data, "p", "k")
     except Rejected as rejected:
         return [fault.param for fault in rejected.faults]
 
