@@ -21,7 +21,8 @@ PLACES = (
 )
 
 
-def _need(reason: str | None) -> None:
+def need(reason: str | None) -> None:
+    """Skip for this reason, if there is one; where CI is `true`, fail."""
     if reason is not None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
@@ -29,7 +30,7 @@ def _need(reason: str | None) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[servers.Server]:
     """A PostgreSQL server of this test run."""
-    _need(servers.missing_postgres())
+    need(servers.missing_postgres())
     with servers.postgres() as server:
         yield server
 
@@ -37,7 +38,7 @@ def postgres() -> Iterator[servers.Server]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[servers.Server]:
     """A MariaDB server of this test run."""
-    _need(servers.missing_mariadb())
+    need(servers.missing_mariadb())
     with servers.mariadb() as server:
         yield server
 

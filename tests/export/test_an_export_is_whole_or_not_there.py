@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import resource
 import signal
 import sqlite3
@@ -21,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.export import servers
+from tests.export.conftest import need
 from tests.export.shop import CHAIN, NOW
 from timeball.export import run
 from timeball.export.failures import ExportFailed, ExportStopped, ExportUnavailable
@@ -100,7 +100,7 @@ def test_progress_is_told_in_rising_numbers(many: tuple[Source, Plan], out: Path
     source, plan = many
     seen: list[tuple[int, int]] = []
     result = run_export(plan, source, NOW, out, lambda rows, size: seen.append((rows, size)))
-    assert len(seen) == ROWS // run.STEP
+    assert 1 < len(seen) <= ROWS // run.STEP
     assert seen == sorted(seen)
     assert seen[-1][0] == result.rows == ROWS
     assert files(out) == ["Users_Export-7." + plan.format]
@@ -129,7 +129,7 @@ def test_a_stopped_export_leaves_nothing_and_ends_soon(
         run_export(
             plan, source, NOW, out, lambda rows, _: seen.append(rows), lambda: len(seen) == 3
         )
-    assert seen[-1] == 3 * run.STEP
+    assert 3 * run.STEP <= seen[-1] < 4 * run.STEP
     assert files(out) == []
 
 
@@ -163,9 +163,7 @@ def test_a_missing_table_fails_for_good(big: Source, out: Path) -> None:
 
 
 def test_a_server_that_dies_in_mid_export_is_worth_another_try(out: Path) -> None:
-    reason = servers.missing_postgres()
-    if reason is not None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    need(servers.missing_postgres())
     with servers.postgres() as server:
         engine = sa.create_engine(server.url)
         with engine.begin() as connection:
@@ -176,7 +174,7 @@ def test_a_server_that_dies_in_mid_export_is_worth_another_try(out: Path) -> Non
         source = Source(chain=1, index="users", table="big", url=server.url)
 
         def shoot(rows: int, size_bytes: int) -> None:
-            if rows == 2 * run.STEP:
+            if rows >= 2 * run.STEP and server.process.poll() is None:
                 server.process.send_signal(signal.SIGQUIT)  # an immediate shutdown
                 server.process.wait(10)
 
@@ -194,7 +192,7 @@ def test_a_statement_that_is_cut_off_is_worth_another_try(
     engine = sa.create_engine(postgres.url, isolation_level="AUTOCOMMIT")
 
     def cut(rows: int, size_bytes: int) -> None:
-        if rows == 2 * run.STEP:
+        if rows >= 2 * run.STEP:
             with engine.connect() as connection:
                 connection.exec_driver_sql(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(query, 'COPY')"
@@ -258,7 +256,7 @@ from timeball.export.sources import Source
 url, out, table, kind, pause = sys.argv[1:6]
 source = Source(chain=1764, index="users", table=table, url=url, chain_column="chain_id")
 def told(rows, size):
-    if rows == 20_000:
+    if 20_000 <= rows < 30_000:
         print("running", flush=True)
         time.sleep(float(pause))
 now = datetime(2026, 5, 26, tzinfo=UTC)
