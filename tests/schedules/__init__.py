@@ -1,0 +1,1 @@
+"""Schedules, from the rule to the call, on a real store."""
