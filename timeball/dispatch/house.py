@@ -68,8 +68,8 @@ def check_store(house: House) -> list[str]:
         persistence = house.client.info("persistence")
         server = house.client.info("server")
     version = str(server.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
-        faults.append(f"Redis {version} is too old: Timeball needs 6.2 or later")
+    if int(version.partition(".")[0]) < 7:
+        faults.append(f"Redis {version} is too old: Timeball needs 7.0 or later")
     if memory.get("maxmemory") and memory.get("maxmemory_policy") != "noeviction":
         faults.append(
             f"Redis evicts keys when it is full (maxmemory-policy {memory.get('maxmemory_policy')}): "

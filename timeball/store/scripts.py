@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 import redis
+from hiredis import pack_command
 from redis.backoff import ConstantBackoff
 from redis.exceptions import (
     BusyLoadingError,
@@ -42,7 +43,10 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = "".join(_with_parts(f"{name}.lua", {"_head.lua": _read("_head.lua")}).values())
+        texts = _with_parts(f"{name}.lua", {"_head.lua": _read("_head.lua")})
+        # A full store takes no new tasks, but those it has are finished and so make room.
+        full = "#!lua flags=allow-oom\n" if "-- WHEN FULL" in texts[f"{name}.lua"] else ""
+        self.text = full + "".join(texts.values())
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -122,6 +126,23 @@ def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
     move = script(name)
     with store_errors():
         try:
-            return client.execute_command("EVALSHA", move.digest, 1, prefix, *args)
+            return _send(client, ("EVALSHA", move.digest, 1, prefix, *args))
         except NoScriptError:
             return client.execute_command("EVAL", move.text, 1, prefix, *args)
+
+
+def _send(client: Client, words: tuple[Arg, ...]) -> Any:
+    """One command without the retries and measures of `execute_command`, which cost as much as all the rest.
+
+    When the connection proves broken, that one sends the command once more on a new one.
+    """
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_packed_command((pack_command(words),))  # type: ignore[arg-type]
+        return connection.read_response()
+    except (ConnectionError, TimeoutError):
+        connection.disconnect()
+    finally:
+        pool.release(connection)
+    return client.execute_command(*words)

@@ -1,5 +1,6 @@
 -- cancel: take a waiting task back.
 -- WITH     _cancel.lua
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  project, ARGV[2] id
 -- Answers {code, record}: 0 cancelled (now or before), 1 not waiting any more; nil when unknown.

@@ -1,4 +1,5 @@
 -- claim: give a pump due tasks, fair over lanes and within their limits; also its heartbeat.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
 -- ARGV[4]  calls that a queue without a limit of its own may have in flight per awake pump

@@ -1,4 +1,5 @@
 -- delete: forget tasks, whatever their state.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  project, ARGV[2..] ids
 -- Answers how many were there.

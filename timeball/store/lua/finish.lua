@@ -1,4 +1,5 @@
 -- finish: write how attempts ended and what follows; many at once, fenced by the attempt number.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  pump, ARGV[2] kind
 -- ARGV[3]  counters as JSON: {project: {field: n}}

@@ -1,4 +1,5 @@
 -- lead: take or keep the lease of the leading beat.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  name of the beat, ARGV[2] life of the lease in ms; 0 gives it up
 -- Answers {fence, leader}: the fence is 0 when another beat leads.

@@ -1,4 +1,5 @@
 -- prune: forget ended tasks that are too old or too many.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  fence of the beat that asks, ARGV[2] project, ARGV[3] state code
 -- ARGV[4]  age in ms that may be kept, ARGV[5] how many may be kept, ARGV[6] how many to forget now

@@ -1,4 +1,5 @@
 -- release: a pump goes to sleep.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] bell horizon in ms
 -- Answers the instant to send a message for, or -1: its successor's bell. Leases it still holds are

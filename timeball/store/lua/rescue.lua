@@ -1,6 +1,7 @@
 -- rescue: give the tasks of dead pumps back to their lanes.
 -- A pump is dead when its heartbeat is old and did not move while it was watched: so a Redis that
 -- was away or frozen itself condemns nobody.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  fence of the beat that asks
 -- ARGV[2]  kind, ARGV[3] ms of silence that mean death, ARGV[4] ms to watch before

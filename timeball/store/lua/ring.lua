@@ -1,4 +1,5 @@
 -- ring: find work that no pump is awake for.
+-- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  fence of the beat that asks, ARGV[2] kind, ARGV[3] bell horizon in ms
 -- Answers the instant to send a message for, or -1; nil when the fence is old. A bell that should
