@@ -86,8 +86,10 @@ class Year(NamedTuple):
 
     walls: list[int]
     """Every wall minute that comes, ascending."""
-    instants: dict[int, list[int]]
-    """Wall minute to the minutes of UTC at which it shows."""
+    first: dict[int, int]
+    """Wall minute to the minute of UTC at which it shows first."""
+    second: dict[int, int]
+    """The same of those that come twice."""
 
 
 def minute_of(moment: datetime) -> int:
@@ -97,28 +99,28 @@ def minute_of(moment: datetime) -> int:
 @lru_cache(maxsize=1)
 def year_of(zone: str, year: int) -> Year:
     info = ZoneInfo(zone)
-    instants: dict[int, list[int]] = {}
+    first: dict[int, int] = {}
+    second: dict[int, int] = {}
     instant = datetime(year, 1, 1, tzinfo=UTC) - 2 * DAY
-    end = datetime(year + 1, 1, 1, tzinfo=UTC) + 2 * DAY
-    number = minute_of(instant)
-    while instant < end:
-        instants.setdefault(minute_of(instant.astimezone(info)), []).append(number)
+    begin = minute_of(instant)
+    for number in range(begin, begin + 370 * 1440):
+        wall = minute_of(instant.astimezone(info))
+        if first.setdefault(wall, number) != number:
+            second[wall] = number
         instant += MINUTE
-        number += 1
-    return Year(sorted(instants), instants)
+    return Year(sorted(first), first, second)
 
 
 def expected(row: Row, zone: str, year: int) -> list[int]:
     """Minutes of UTC at which the row fires within the year, by looking at all of them."""
-    walls, instants = year_of(zone, year)
+    walls, first, second = year_of(zone, year)
     found = set()
     for wall in named(row, year):
-        if row.hourly:
-            found.update(instants.get(wall, ()))
-        else:
+        if not row.hourly:
             # In a gap the next wall minute that comes, and of two instants the first.
-            shown = walls[bisect_left(walls, wall)]
-            found.add(instants[shown][0])
+            found.add(first[walls[bisect_left(walls, wall)]])
+        elif wall in first:
+            found.update((first[wall], second.get(wall, first[wall])))
     low, high = minute_of(datetime(year, 1, 1)), minute_of(datetime(year + 1, 1, 1))
     return sorted(one for one in found if low < one <= high)
 
