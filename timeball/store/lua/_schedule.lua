@@ -7,6 +7,7 @@ local SCHEDULE_HEAD = 62
 local QUEUE_ONE, ALLOW, SKIP, CANCEL_OTHER = 0, 1, 2, 3
 local MADE, CAUGHT_UP, WAITED, ASKED, SKIPPED, MISSED, DROPPED, REMADE = 0, 1, 2, 3, 4, 5, 6, 7
 local HISTORY = 100
+local NOBODY = string.rep('\0', 16)
 
 local function read_schedule(id, record)
   local s = { id = id, record = record }
@@ -36,6 +37,7 @@ end
 
 -- whether the task that was made last is not over
 local function busy(s)
+  if s.live == NOBODY then return false end
   local state = redis.call('GETRANGE', P .. 't:' .. s.live, 1, 1)
   return state ~= '' and state:byte() <= RUNNING
 end
@@ -58,16 +60,17 @@ local function make(s, id, at, due, fate)
   s.live = id
   if code[1] ~= 0 then return end
   local pending = P .. 'sp:' .. s.id
-  redis.call('RPUSH', pending, id)
+  if redis.call('RPUSH', pending, id) == 1 then return end
   for _ = 1, 3 do -- of those before, forget the claimed
     local oldest = redis.call('LINDEX', pending, 0)
-    if oldest == id or unclaimed(oldest) then break end
+    if oldest == id or unclaimed(oldest) then return end
     redis.call('LPOP', pending)
   end
 end
 
 -- make the next occurrence that waits, once the task before has ended
 local function release(s)
+  if s.overlap ~= QUEUE_ONE then return end
   local waiting = P .. 'sw:' .. s.id
   while not busy(s) do
     local entry = redis.call('LPOP', waiting)

@@ -17,12 +17,13 @@ local function see_to(i, n)
   local id = ARGV[i]
   local key = P .. 's:' .. id
   local record = redis.call('GET', key)
-  redis.call('SREM', P .. 'ended', id)
+  local ruled = ARGV[i + 1] ~= ''
+  if not ruled then redis.call('SREM', P .. 'ended', id) end
   if not record then
     redis.call('ZREM', P .. 'next', id)
     return 1
   end
-  local s, ruled = read_schedule(id, record), ARGV[i + 1] ~= ''
+  local s = read_schedule(id, record)
   if ruled and (tonumber(ARGV[i + 1]) ~= s.rev or tonumber(ARGV[i + 2]) ~= s.next) then
     return 1
   end
