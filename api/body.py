@@ -10,16 +10,27 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+)
 
 DEPTH_LIMIT = 254
 """How deep JSON may be nested: what orjson can write again."""
 FORM_FIELDS_LIMIT = 200
+READERS_LIMIT = 24
+"""Bodies read at once. Each holds a thread for as long as its sender pleases, and `timeball api` has 32: the rest
+stay free for requests without a body."""
+
 _READ_AT_ONCE = 64 * 1024
+_READERS = threading.BoundedSemaphore(READERS_LIMIT)
 
 _FORM = "application/x-www-form-urlencoded"
 _ROUNDED = re.compile(rb"e\+[0-9]+[,}\]]")
@@ -30,20 +41,31 @@ def read(environ: dict[str, Any], limit_bytes: int) -> bytes:
     """The body of a request, with or without a Content-Length.
 
     Raises RequestEntityTooLarge as soon as it is known to be longer than the limit, BadRequest when it ends
-    early, UnsupportedMediaType when it is compressed: a bomb costs its sender nothing.
+    early, UnsupportedMediaType when it is compressed (a bomb costs its sender nothing), ServiceUnavailable when
+    too many senders are slow.
     """
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("identity", ""):
         raise UnsupportedMediaType("a compressed body is not taken: send it without")
     stated = environ.get("CONTENT_LENGTH")
+    length = None
     if stated:
         if not (stated.isascii() and stated.isdigit()):
             raise BadRequest("the Content-Length is not a number")
-        if len(stated) > 18 or int(stated) > limit_bytes:
+        length = int(stated[:19])
+        if length > limit_bytes:
             raise too_large(limit_bytes)
-        return _read_stated(environ["wsgi.input"], int(stated))
-    if environ.get("wsgi.input_terminated"):
-        return _read_to_end(environ["wsgi.input"], limit_bytes)
-    return b""
+    elif not environ.get("wsgi.input_terminated"):
+        return b""
+    if not _READERS.acquire(timeout=1.0):
+        raise ServiceUnavailable("too many bodies are being sent slowly: try again", retry_after=1)
+    try:
+        if length is None:
+            return _read_to_end(environ["wsgi.input"], limit_bytes)
+        return _read_stated(environ["wsgi.input"], length)
+    except OSError as error:
+        raise BadRequest("the body broke off") from error
+    finally:
+        _READERS.release()
 
 
 def too_large(limit_bytes: int) -> RequestEntityTooLarge:
@@ -52,16 +74,13 @@ def too_large(limit_bytes: int) -> RequestEntityTooLarge:
 
 
 def _read_stated(stream: Any, length: int) -> bytes:
-    try:
-        body: bytes = stream.read(length)
-        if len(body) == length:
-            return body
-        parts, size = [body], len(body)
-        while size < length and (part := stream.read(length - size)):
-            parts.append(part)
-            size += len(part)
-    except OSError as error:
-        raise BadRequest("the body broke off") from error
+    body: bytes = stream.read(length)
+    if len(body) == length:
+        return body
+    parts, size = [body], len(body)
+    while size < length and (part := stream.read(length - size)):
+        parts.append(part)
+        size += len(part)
     if size < length:
         raise BadRequest("the body is shorter than its Content-Length")
     return b"".join(parts)
@@ -69,14 +88,11 @@ def _read_stated(stream: Any, length: int) -> bytes:
 
 def _read_to_end(stream: Any, limit_bytes: int) -> bytes:
     parts, size = [], 0
-    try:
-        while part := stream.read(min(_READ_AT_ONCE, limit_bytes + 1 - size)):
-            parts.append(part)
-            size += len(part)
-            if size > limit_bytes:
-                raise too_large(limit_bytes)
-    except OSError as error:
-        raise BadRequest("the body broke off") from error
+    while part := stream.read(min(_READ_AT_ONCE, limit_bytes + 1 - size)):
+        parts.append(part)
+        size += len(part)
+        if size > limit_bytes:
+            raise too_large(limit_bytes)
     return b"".join(parts)
 
 

@@ -29,7 +29,7 @@ from timeball.model.task import Draft, Task
 from timeball.store.tasks import Submitted, Taken
 
 BATCH_LIMIT = 1000
-BATCH_BYTES_LIMIT = 16 * 1024 * 1024
+BATCH_BYTES_LIMIT = 8 * 1024 * 1024
 SUBMIT_AT_ONCE = 200
 """Tasks of a batch taken in one move: Redis serves nobody else meanwhile, about 10 us a task."""
 

@@ -1,0 +1,171 @@
+"""Through the real server: chunked bodies, connections that stay, limits, slow and rude clients."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import pytest
+
+from api.body import READERS_LIMIT
+from tests.conftest import environment, eventually
+from timeball.settings import Settings
+from timeball.store.projects import ApiKey
+
+TASK = json.dumps({"request": {"url": "https://example.com/"}, "delay": "PT5M"}).encode()
+
+
+class Wire:
+    """One connection to the server, byte by byte."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.headers = f"Host: timeball\r\nAuthorization: Bearer {key}\r\n"
+        self.rest = b""
+
+    def send(self, line: str, headers: str = "", body: bytes = b"") -> None:
+        self.socket.sendall(f"{line} HTTP/1.1\r\n{self.headers}{headers}\r\n".encode() + body)
+
+    def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer."""
+        while b"\r\n\r\n" not in self.rest:
+            self.rest += self._more()
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        length = next((int(v[15:]) for v in lines if v.startswith(b"content-length:")), 0)
+        while len(self.rest) < length:
+            self.rest += self._more()
+        body, self.rest = self.rest[:length], self.rest[length:]
+        return int(head.split()[1]), body
+
+    def _more(self) -> bytes:
+        found = self.socket.recv(65536)
+        assert found, "the server closed the connection"
+        return found
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def chunked(body: bytes, size: int = 7) -> bytes:
+    parts = (body[i : i + size] for i in range(0, len(body), size))
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+@pytest.fixture
+def port(settings: Settings, api_key: tuple[ApiKey, str]) -> Iterator[int]:
+    """The port of a server as `timeball api` starts it."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"),
+            *("--host", "127.0.0.1", "--port", str(number), "--workers", "1"),
+            *("--blocking-threads", "32", "--backlog", "2048", "--backpressure", "128"),
+            *("--workers-kill-timeout", "1", "--log-level", "error", "api.app:create_app"),
+        ],
+        env=environment(settings),
+    )
+    try:
+        eventually(lambda: _listens(number), within=30)
+        yield number
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 1)):
+        return True
+    return False
+
+
+def test_the_server_keeps_its_manners(port: int, api_key: tuple[ApiKey, str]) -> None:
+    wire = Wire(port, api_key[1])
+
+    # chunked, without Content-Length and Content-Type, as OCaml's cohttp sends it
+    wire.send("POST /tasks", "Transfer-Encoding: chunked\r\n", chunked(TASK))
+    status, body = wire.answer()
+    assert status == 201
+    task = f"/v2/tasks/{json.loads(body)['id']}"
+
+    # one connection for many requests, whether or not their bodies were read
+    wire.send(f"POST {task}/run", "Content-Length: 0\r\n")
+    assert wire.answer()[0] == 200
+    wire.send(f"DELETE {task}", "Content-Type: application/json\r\nContent-Length: 2\r\n", b"{}")
+    assert wire.answer() == (204, b"")
+    wire.send(f"GET {task}")
+    wire.send("GET /livez")
+    assert [wire.answer()[0], wire.answer()[0]] == [404, 200]
+    wire.close()
+
+    # too large is said at once, and an upload without end is cut off
+    for headers in ("Content-Length: 99999999\r\n", "Transfer-Encoding: chunked\r\n"):
+        wire = Wire(port, api_key[1])
+        wire.send("POST /tasks", headers)
+        if "chunked" in headers:
+            with suppress(OSError):
+                for _ in range(2000):
+                    wire.socket.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                pytest.fail("the server read 128 MB of a body limited to 2 MB")
+        status, body = wire.answer()
+        assert (status, "too large" in json.loads(body)["message"]) == (413, True)
+        wire.close()
+
+    # a body that breaks off is no task
+    for headers, sent in (
+        ("Content-Length: 500\r\n", TASK),
+        ("Transfer-Encoding: chunked\r\n", chunked(TASK)[:40]),
+        ("Transfer-Encoding: chunked\r\n", b"zz\r\n" + TASK),
+    ):
+        wire = Wire(port, api_key[1])
+        wire.send("POST /tasks", headers, sent)
+        wire.socket.shutdown(socket.SHUT_WR)
+        with suppress(AssertionError):
+            assert wire.answer()[0] == 400
+        wire.close()
+    wire = Wire(port, api_key[1])
+    wire.send("GET /tasks")
+    assert wire.answer() == (200, b"[]")
+    wire.close()
+
+
+def test_slow_bodies_do_not_hold_up_the_others(port: int, api_key: tuple[ApiKey, str]) -> None:
+    slow = [Wire(port, api_key[1]) for _ in range(READERS_LIMIT)]
+    for wire in slow:
+        wire.send("POST /tasks", f"Content-Length: {len(TASK)}\r\n", TASK[:1])
+    time.sleep(0.3)
+    quick = Wire(port, api_key[1])
+    begun = time.monotonic()
+    quick.send("GET /tasks")
+    assert quick.answer() == (200, b"[]")
+    assert time.monotonic() - begun < 1
+    quick.send("POST /tasks", f"Content-Length: {len(TASK)}\r\n", TASK)
+    assert quick.answer()[0] == 503
+    for wire in slow:
+        wire.socket.sendall(TASK[1:])
+    assert [wire.answer()[0] for wire in slow] == [201] * READERS_LIMIT
+    quick.send("POST /tasks", f"Content-Length: {len(TASK)}\r\n", TASK)
+    assert quick.answer()[0] == 201
+    for wire in (*slow, quick):
+        wire.close()
+
+
+def test_headers_are_limited(port: int, api_key: tuple[ApiKey, str]) -> None:
+    for line, headers, expected in (
+        ("GET /tasks", f"X-Big: {'x' * 1_000_000}\r\n", 431),
+        ("GET /tasks", "".join(f"X-{n}: 1\r\n" for n in range(200)), 431),
+        (f"GET /{'x' * 70_000}", "", 414),
+        ("POST /tasks", "Content-Length: 5\r\nContent-Length: 6\r\n", 400),
+    ):
+        wire = Wire(port, api_key[1])
+        with suppress(OSError):
+            wire.send(line, headers)
+        assert wire.answer()[0] == expected
+        wire.close()
