@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 
 FOLDER = Path("/run/timeball")
+DATA = Path("/data")
 
 REDIS_CONF = """\
 # Written by compose_init.py at each start; set the variables of .env.example instead.
 bind * -::*
 port 6379
-dir /data
-aclfile /run/timeball/redis.acl
+dir {data}
+aclfile {folder}/redis.acl
 appendonly yes
 appendfsync {fsync}
 save ""
@@ -77,15 +78,17 @@ def make_secrets(environ: dict[str, str]) -> None:
         )
     write("redis_url", f"redis://timeball:{password}@redis:6379/0\n")
     write("redis.acl", REDIS_ACL.format(password=password))
-    memory, fsync = (
-        environ.get("REDIS_MAXMEMORY") or "1gb",
-        environ.get("REDIS_FSYNC") or "everysec",
-    )
-    write("redis.conf", REDIS_CONF.format(memory=memory, fsync=fsync))
+    values = {
+        "folder": FOLDER,
+        "data": DATA,
+        "memory": environ.get("REDIS_MAXMEMORY") or "1gb",
+        "fsync": environ.get("REDIS_FSYNC") or "everysec",
+    }
+    write("redis.conf", REDIS_CONF.format(**values))
     password = keep("flower_password", environ.get("FLOWER_PASSWORD", ""))
     write("flower_login", f"timeball:{password}\n")
     # Redis runs under our own user id: an empty volume would take the owner of Redis's image.
-    (Path("/data") / ".timeball").touch()
+    (DATA / ".timeball").touch()
     print("secrets are in place")
 
 
