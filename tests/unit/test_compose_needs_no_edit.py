@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from deploy import compose_init
 from tests.conftest import eventually
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+SERVERS = [str(get_binary_path()), *filter(None, [shutil.which("redis-server")])]
+"""The embedded Valkey, and a Redis where there is one: 7.0 loads its file with the default user's rights."""
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 
 
@@ -86,8 +89,8 @@ def test_a_given_password_is_taken_and_another_master_secret_refused(folder: Pat
 
 
 @contextmanager
-def server(folder: Path, socket: Path) -> Iterator[None]:
-    words = [str(get_binary_path()), str(folder / "redis.conf")]
+def server(program: str, folder: Path, socket: Path) -> Iterator[None]:
+    words = [program, str(folder / "redis.conf")]
     words += ["--port", "0", "--unixsocket", str(socket), "--loglevel", "warning"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
@@ -99,12 +102,15 @@ def server(folder: Path, socket: Path) -> Iterator[None]:
         socket.unlink(missing_ok=True)
 
 
-def test_redis_keeps_what_a_move_wrote_and_refuses_everybody_else(folder: Path) -> None:
+@pytest.mark.parametrize("program", SERVERS)
+def test_redis_keeps_what_a_move_wrote_and_refuses_everybody_else(
+    program: str, folder: Path
+) -> None:
     compose_init.make_secrets({})
     password = (folder / "redis_password").read_text().strip()
     socket = folder.parent / "redis.sock"
     options: dict[str, Any] = {"username": "timeball", "password": password}
-    with server(folder, socket):
+    with server(program, folder, socket):
         client = redis.Redis(unix_socket_path=str(socket), **options)
         client.eval("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '2')", 2, "a", "b")
         with pytest.raises(redis.exceptions.NoPermissionError):
@@ -114,6 +120,6 @@ def test_redis_keeps_what_a_move_wrote_and_refuses_everybody_else(folder: Path) 
         config = client.info("persistence"), client.info("memory")
         assert config[0]["aof_enabled"] == 1
         assert config[1]["maxmemory_policy"] == "noeviction"
-    with server(folder, socket):
+    with server(program, folder, socket):
         client = redis.Redis(unix_socket_path=str(socket), **options)
         assert eventually(lambda: client.mget("a", "b")) == [b"1", b"2"]
