@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from api import health
 from api.answers import SAFETY, Answer, reply, request_id
 from api.door import App, Door
-from api.mergent import routes
+from api.mergent import routes, schedules
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from timeball import logs
 from timeball.errors import Conflict, InvalidField, NotFound, StoreFull, StoreUnavailable
@@ -34,7 +34,9 @@ def create_app(settings: Settings | None = None) -> App:
     app.url_map.merge_slashes = False
     health.add(app)
     for name, prefix in (("v2", "/v2"), ("bare", "")):
-        app.register_blueprint(routes.blueprint(app.door, name), url_prefix=prefix)
+        dialect = routes.blueprint(app.door, name)
+        schedules.add(dialect, app.door)
+        app.register_blueprint(dialect, url_prefix=prefix)
     _answer_errors(app)
     app.after_request(_make_safe)
     return app
@@ -94,7 +96,7 @@ _BODY_HEADERS = {"content-type", "content-length"}
 def _words(error: HTTPException, status: int) -> str:
     """A message for people; what werkzeug says by itself is about browsers and servers."""
     if status == 404:
-        return f"there is no route {request.path[:200]}: the API's are under /v2/tasks"
+        return f"there is no route {request.path[:200]}: the API's are under /v2/tasks and /v2/schedules"
     if status == 405:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         return f"{request.method} is not possible on {request.path[:200]}: use {allowed}"

@@ -12,7 +12,7 @@ from typing import Any
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
-from timeball.model.task import BodyKind, State, Task
+from timeball.model.task import BodyKind, Request, State, Task
 
 STATUS = {
     State.SCHEDULED: "queued",
@@ -35,8 +35,9 @@ def is_secret(name: str) -> bool:
     return _SECRET(name) is not None
 
 
-def _instant(at: datetime | None) -> str | None:
-    # as format_instant writes it, at half its cost: the store's instants are all in UTC
+def instant(at: datetime | None) -> str | None:
+    """An instant of the store as answers have it, in UTC and to the millisecond."""
+    # as format_instant writes it, at half its cost: they are all in UTC
     return None if at is None else at.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
@@ -61,9 +62,8 @@ class Dumper:
             for name, value in headers
         )
 
-    def task(self, task: Task, retries: bool = True) -> dict[str, Any]:
-        """One task. `retries` is its project's switch."""
-        request, state, retry = task.request, task.state, effective_retry(task, retries)
+    def request(self, request: Request) -> dict[str, Any]:
+        """The request of a task or of a schedule."""
         shown: dict[str, Any] = {
             "url": request.url,
             "method": request.method,
@@ -77,17 +77,22 @@ class Dumper:
             shown["body_base64"] = base64.b64encode(request.body).decode()
         elif request.body:
             shown["body"] = request.body.decode(errors="replace")
+        return shown
+
+    def task(self, task: Task, retries: bool = True) -> dict[str, Any]:
+        """One task. `retries` is its project's switch."""
+        state, retry = task.state, effective_retry(task, retries)
         return {
             "id": id_text(task.id),
             "name": task.name,
             "queue": task.queue,
             "status": "queued" if state is State.SCHEDULED else STATUS[state],
-            "request": shown,
-            "scheduled_for": _instant(task.scheduled_for),
-            "created_at": _instant(task.created_at),
-            "due_at": None if task.ended_at is not None else _instant(task.due_at),
-            "started_at": _instant(task.started_at),
-            "ended_at": _instant(task.ended_at),
+            "request": self.request(task.request),
+            "scheduled_for": instant(task.scheduled_for),
+            "created_at": instant(task.created_at),
+            "due_at": None if task.ended_at is not None else instant(task.due_at),
+            "started_at": instant(task.started_at),
+            "ended_at": instant(task.ended_at),
             "attempts_count": task.attempt,
             "timeout": self._timeout if task.timeout is None else seconds(task.timeout),
             "retry": _MERGENT if retry is MERGENT_DEFAULT else dump_retry(retry),
@@ -152,7 +157,7 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "outcome": attempt.outcome,
-        "started_at": _instant(attempt.started_at),
+        "started_at": instant(attempt.started_at),
         "timing": {
             "dns": timing.dns_us / 1000,
             "connect": timing.connect_us / 1000,
@@ -163,5 +168,5 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
         "response": response,
         "error": attempt.error,
         "worker": attempt.worker,
-        "next_attempt_at": _instant(attempt.next_at),
+        "next_attempt_at": instant(attempt.next_at),
     }

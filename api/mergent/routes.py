@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Request, Response, request
 
 from api import body
-from api.answers import nothing, reply
+from api.answers import nothing, reply, request_id
 from api.auth import Caller
 from api.door import Door
 from api.mergent import lists
@@ -236,12 +236,14 @@ def blueprint(door: Door, name: str) -> Blueprint:
     tasks = Tasks(door)
     made = Blueprint(name, __name__)
     for method, path, verb, scope in ROUTES:
-        view = _guarded(door, getattr(tasks, verb), scope)
+        view = guarded(door, getattr(tasks, verb), scope)
         made.add_url_rule(path, verb, view, methods=[method])
     return made
 
 
-def _guarded(door: Door, verb: View, scope: Scope) -> View:
+def guarded(door: Door, verb: View, scope: Scope) -> View:
+    """The verb behind the door: its caller must hold a key with the scope."""
+
     def view(**path: str) -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]
         authorization = current.environ.get("HTTP_AUTHORIZATION")
@@ -280,4 +282,5 @@ def _conflict(taken: Submitted) -> Conflict:
 
 
 def _say(event: str, call: Call, task_id: str) -> None:
-    log.info(event, task=task_id, project=call.caller.project, key=call.caller.key_id)
+    caller = call.caller
+    log.info(event, task=task_id, project=caller.project, key=caller.key_id, request=request_id())

@@ -11,11 +11,11 @@ from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField
 from timeball.ids import id_text, new_task_id
 from timeball.model.schedule import Fate, Occurrence, Schedule
-from timeball.model.task import Task
+from timeball.model.task import Request, Task
 from timeball.store import codec, pumps, schedules, tasks
 from timeball.store.schedules import Expansion, Kept, Page
 from timeball.timing import agenda
-from timeball.timing.agenda import Due
+from timeball.timing.agenda import Due, Preview
 from timeball.timing.rule import Rule
 
 WRITE_TRIES = 20
@@ -161,6 +161,25 @@ def run(house: House, project: str, schedule_id: str) -> Task:
     if written is not None:
         house.ring(project, written[1])
     return tasks.get(house.client, prefix, project, extra.id)
+
+
+def preview(house: House, schedule: Schedule, n: int) -> Preview:
+    """The next `n` occurrences of a schedule; of a paused one, as if it were resumed now."""
+    now = now_of(house, schedule.project)
+    rule, first = agenda.rule_of(schedule), schedule.next_at
+    if first is None or first <= now:
+        first = agenda.next_at(replace(schedule, paused=False), rule, now)
+    return agenda.preview(schedule, rule, first, n)
+
+
+def preview_rule(house: House, project: str, fields: Mapping[str, Any], n: int) -> Preview:
+    """The first `n` occurrences of a schedule that would be made now. Raises InvalidField."""
+    now = now_of(house, project)
+    draft = Schedule(
+        id=id_text(new_task_id()), project=project, created_at=now, request=Request(""), **fields
+    )
+    rule = check(draft)
+    return agenda.preview(draft, rule, agenda.first_at(draft, rule, now), n)
 
 
 def history(house: House, project: str, schedule_id: str) -> list[Occurrence]:

@@ -13,7 +13,7 @@ from timeball.errors import InvalidField
 from timeball.ids import occurrence_id
 from timeball.model.schedule import CatchUp, Fate, Schedule
 from timeball.timing.pace import TICK
-from timeball.timing.rule import Rule, parse_rule
+from timeball.timing.rule import Instant, Rule, parse_rule
 
 HICCUP = timedelta(seconds=10)
 """Occurrences seen to within this are on time, whatever catch-up says: beats change leaders in under 5 s."""
@@ -37,6 +37,15 @@ class Agenda:
     due: tuple[Due, ...]
     missed: tuple[datetime, datetime] | None
     next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The next instants of a rule, each with the instant at which its call would be due; the rule in words."""
+
+    words: str
+    timezone: str
+    instants: tuple[tuple[Instant, datetime], ...]
 
 
 def rule_of(schedule: Schedule) -> Rule:
@@ -87,6 +96,19 @@ def occurrence(schedule: Schedule, at: datetime, fate: Fate) -> Due:
     """The task that an occurrence becomes."""
     task_id = occurrence_id(schedule.id, round(at.timestamp() * 1000))
     return Due(at, spread(schedule, at, task_id), fate, task_id)
+
+
+def preview(schedule: Schedule, rule: Rule, first: datetime | None, n: int) -> Preview:
+    """The first `n` instants from `first` on that the schedule's bounds let through."""
+    if schedule.max_runs is not None:
+        n = min(n, schedule.max_runs - schedule.runs)
+    shown = [] if first is None or n <= 0 else rule.preview(first - TICK, n)
+    instants = tuple(
+        (one, occurrence(schedule, one.utc, Fate.MADE).due_at)
+        for one in shown
+        if not _over(schedule, one.utc)
+    )
+    return Preview(rule.describe(), rule.timezone, instants)
 
 
 def agenda(schedule: Schedule, rule: Rule, now: datetime) -> Agenda:

@@ -1,0 +1,256 @@
+"""What a schedule may look like when it is sent. Fields that Mergent did not have say "Ours"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+from marshmallow import fields
+
+from api.mergent import rules
+from api.mergent.errors import Fault, Rejected
+from api.mergent.schemas import RequestSchema, RetrySchema, Ruled, Strict, Terms, load
+from timeball.errors import InvalidField
+from timeball.model.schedule import CatchUp, Overlap
+from timeball.timing.durations import MAX_DELAY
+
+DESCRIPTION_LIMIT = 500
+RULE_LIMIT = 10_000
+"""Longer rules are not even looked at; the rule's own limits are tighter."""
+PREVIEW_DEFAULT, PREVIEW_MOST = 5, 100
+MOST_RUNS = 2**31 - 1
+DEFAULT_LIMIT, MOST_LIMIT = 100, 1000
+
+_NONE = timedelta()
+_TEXT = {"type": ["string", "null"]}
+_INSTANT = {"type": ["string", "null"], "format": "date-time"}
+_SPAN = {"type": ["string", "number", "null"], "examples": ["90s", 90, "PT1M30S"]}
+
+
+def _text(name: str, limit: int) -> Callable[[Any, Terms], str | None]:
+    return lambda value, _: None if value is None else rules.text(value, name, limit)
+
+
+def _description(value: Any, _: Terms) -> str | None:
+    if value is None or value == "":
+        return None
+    if type(value) is not str:
+        raise InvalidField("description", f"must be a string, not {rules.kind_of(value)}")
+    if len(value) > DESCRIPTION_LIMIT or "\0" in value:
+        raise InvalidField("description", f"must have at most {DESCRIPTION_LIMIT} characters")
+    return value
+
+
+def _instant(name: str) -> Callable[[Any, Terms], Any]:
+    return lambda value, _: rules.instant(value, name)
+
+
+def _span(name: str, unset: timedelta) -> Callable[[Any, Terms], timedelta]:
+    return lambda value, _: unset if value is None else rules.span(value, name, _NONE, MAX_DELAY)
+
+
+def _flag(name: str) -> Callable[[Any, Terms], bool]:
+    def rule(value: Any, _: Terms) -> bool:
+        if value is not None and type(value) is not bool:
+            raise InvalidField(name, f"must be true or false, not {rules.kind_of(value)}")
+        return bool(value)
+
+    return rule
+
+
+def _choice(name: str, unset: StrEnum) -> Callable[[Any, Terms], StrEnum]:
+    kinds = type(unset)
+
+    def rule(value: Any, _: Terms) -> StrEnum:
+        if value is None:
+            return unset
+        if type(value) is not str or value not in [kind.value for kind in kinds]:
+            raise InvalidField(name, f"must be one of {', '.join(kinds)}")
+        return kinds(value)
+
+    return rule
+
+
+def _shape(unset: StrEnum) -> Mapping[str, Any]:
+    return {"type": ["string", "null"], "enum": [*map(str, type(unset)), None], "default": unset}
+
+
+def _nested(schema: type[Strict], about: str, **options: Any) -> fields.Nested:
+    messages: dict[str, Any] = {"null": "must be an object, not null", "required": "is required"}
+    return fields.Nested(
+        schema, error_messages=messages, metadata={"description": about}, **options
+    )
+
+
+class RuleSchema(Strict):
+    """When a schedule fires; also what a preview takes. One of `cron` and `rrule` must be there."""
+
+    cron = Ruled(
+        _text("cron", RULE_LIMIT),
+        "A cron expression of five fields; ours: six with seconds first, names, `L`, `#`, `W`, "
+        "`@daily` and the like, `@every 90s`, `CRON_TZ=` before it.",
+        _TEXT,
+    )
+    rrule = Ruled(
+        _text("rrule", RULE_LIMIT),
+        "An RFC 5545 recurrence rule, with RDATE and EXDATE lines if need be.",
+        _TEXT,
+    )
+    dtstart = Ruled(
+        _instant("dtstart"),
+        "Where an rrule starts, ISO 8601. Absent is now, and the first invocation is immediate.",
+        _INSTANT,
+    )
+    timezone = Ruled(
+        lambda value, _: "UTC" if value is None else rules.text(value, "timezone", 100),
+        "Ours: the IANA time zone in which the rule is read, UTC unless said. A time that a clock "
+        "change leaves out moves to the first instant after it; one that comes twice fires once.",
+        {**_TEXT, "examples": ["Europe/Amsterdam"]},
+    )
+    start_at = Ruled(_instant("start_at"), "Ours: nothing fires before.", _INSTANT)
+    end_at = Ruled(_instant("end_at"), "Ours: nothing fires after.", _INSTANT)
+    max_runs = Ruled(
+        lambda value, _: None if value is None else rules.whole(value, "max_runs", 1, MOST_RUNS),
+        "Ours: how many occurrences become tasks at most.",
+        {"type": ["integer", "null"], "minimum": 1},
+    )
+    window = Ruled(
+        _span("window", _NONE),
+        "Ours: each call is made within so long after its instant, always at the same place in it "
+        "for one schedule and instant; so many schedules of one minute do not fall due together.",
+        _SPAN,
+    )
+
+
+class ScheduleSchema(RuleSchema):
+    """A schedule to create, or with `partial` what to change of one."""
+
+    request = _nested(RequestSchema, "What to call.", required=True)
+    name = Ruled(
+        lambda value, _: rules.name(value),
+        "At most 500 characters, to find the schedule by; several may have one name.",
+        {"type": ["string", "null"], "maxLength": rules.NAME_LIMIT},
+    )
+    description = Ruled(
+        _description,
+        "At most 500 characters for people.",
+        {"type": ["string", "null"], "maxLength": DESCRIPTION_LIMIT},
+    )
+    queue = Ruled(
+        lambda value, _: rules.queue(value),
+        "The queue of its tasks, `default` unless said.",
+        {"type": ["string", "null"], "maxLength": rules.QUEUE_LIMIT},
+    )
+    paused = Ruled(
+        _flag("paused"),
+        "While true nothing fires, and what was made but not yet called is taken back.",
+        {"type": ["boolean", "null"]},
+    )
+    paused_until = Ruled(
+        _instant("paused_until"), "Ours: a pause that ends by itself, then.", _INSTANT
+    )
+    overlap = Ruled(
+        _choice("overlap", Overlap.QUEUE_ONE),
+        "Ours: an occurrence that comes while the task of the one before is not over waits for its "
+        "end (queue_one; later ones are skipped while one waits), runs beside (allow), is left out "
+        "(skip), or cancels it (cancel_other) unless its call is in flight.",
+        _shape(Overlap.QUEUE_ONE),
+    )
+    catch_up = Ruled(
+        _choice("catch_up", CatchUp.LATEST),
+        "Ours: of the occurrences that an outage left undone the latest is made up for, none, or "
+        "all up to 100.",
+        _shape(CatchUp.LATEST),
+    )
+    catch_up_window = Ruled(
+        _span("catch_up_window", timedelta(hours=1)),
+        "Ours: nothing older is made up for; one hour unless said.",
+        _SPAN,
+    )
+    timeout = Ruled(
+        lambda value, _: rules.timeout(value),
+        "Ours: the total time of each call, 0.1 s to 900 s, in seconds or as `90s`.",
+        {"type": ["string", "number", "null"]},
+    )
+    retry = _nested(
+        RetrySchema,
+        "Ours: the retry policy of its tasks; null or absent is Mergent's, 3 attempts.",
+        allow_none=True,
+    )
+    tags = Ruled(
+        lambda value, _: rules.tags(value),
+        "Ours: up to 20 words of up to 100 characters, put on each of its tasks.",
+        {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
+    )
+
+    def __init__(self, terms: Terms | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        if terms is not None:
+            self.terms = terms
+            cast(Strict, cast(fields.Nested, self.fields["request"]).schema).terms = terms
+
+
+def _count(value: Any, _: Terms) -> int:
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) < 6:
+        value = int(value)
+    return rules.whole(value, "n", 1, PREVIEW_MOST)
+
+
+class PreviewSchema(RuleSchema):
+    """A rule whose next instants are wanted."""
+
+    n = Ruled(
+        _count,
+        f"How many, 1 to {PREVIEW_MOST}; {PREVIEW_DEFAULT} unless said.",
+        {"type": "integer", "minimum": 1, "maximum": PREVIEW_MOST},
+    )
+
+
+class CountSchema(Strict):
+    """The query parameters of a schedule's preview."""
+
+    n = PreviewSchema._declared_fields["n"]
+
+
+def _limit(value: Any, _: Terms) -> int:
+    if not (
+        value.isascii() and value.isdigit() and len(value) < 6 and 1 <= int(value) <= MOST_LIMIT
+    ):
+        raise InvalidField("limit", f"must be a whole number from 1 to {MOST_LIMIT}")
+    return int(value)
+
+
+class ScheduleListSchema(Strict):
+    """The query parameters of a list of schedules, each at most once."""
+
+    limit = Ruled(
+        _limit,
+        f"Schedules a page, 1 to {MOST_LIMIT}; {DEFAULT_LIMIT} unless said.",
+        {"type": "integer", "minimum": 1, "maximum": MOST_LIMIT},
+    )
+    cursor = Ruled(
+        _text("cursor", 500),
+        "Where to go on: the X-Next-Cursor of the page before, with the same other parameters.",
+        {"type": "string"},
+    )
+    name = Ruled(lambda value, _: rules.name(value), "The schedule's name.", {"type": "string"})
+
+
+class ScheduleReader:
+    """Turns what was sent into fields of schedules, by the terms of an installation."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.schema = ScheduleSchema(terms)
+
+    def fields(self, data: Any) -> dict[str, Any]:
+        """The fields of a new schedule. Raises Rejected with all that is wrong."""
+        return load(self.schema, data)
+
+    def changes(self, data: Any) -> dict[str, Any]:
+        """Fields of a schedule to change; `request` holds a dict of its own changes. Raises Rejected."""
+        changes = load(self.schema, data, partial=True)
+        if not changes:
+            raise Rejected([Fault("", "names nothing to change")])
+        return changes
