@@ -12,6 +12,7 @@ from functools import cache
 from multiprocessing import RawValue
 from typing import Any
 
+import pycurl
 from celery import bootsteps
 from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
@@ -96,6 +97,10 @@ def pump(shard: int) -> None:
     try:
         calls = Pump(_house(), shard, _caller(), _signers(), worker, _must_stop).run()
         log.info("the pump sleeps", shard=shard, calls=calls)
+    except pycurl.error:
+        # whatever libcurl has come to, the next pump begins with a fresh one
+        _caller.cache_clear()
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

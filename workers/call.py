@@ -6,11 +6,9 @@ A `Caller` belongs to one process and keeps its connections between calls. Nothi
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -116,7 +114,6 @@ class _Slot:
         curl.setopt(pycurl.USERAGENT, USER_AGENT)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, caller.connect_timeout_ms)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
-        curl.setopt(pycurl.CLOSESOCKETFUNCTION, caller.closed_socket)
         curl.setopt(pycurl.HEADERFUNCTION, self.take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
         if caller.ca_file:
@@ -179,10 +176,9 @@ class Caller:
         self._slots: list[_Slot] = []
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
-        # Sockets stay in the epoll between calls, for adding and removing them would cost two system
-        # calls a call: what libcurl asked for last, by descriptor, and those it does not watch now.
-        self._masks: dict[int, int] = {}
-        self._resting: set[int] = set()
+        # Sockets stay in the epoll between calls, which saves a system call a call: here are those that
+        # libcurl watches now, and for what. Whoever else has an event has been left to rest.
+        self._active: dict[int, int] = {}
         self._timer: float | None = None
         multi = self._multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_MAXCONNECTS, 2000)
@@ -235,7 +231,7 @@ class Caller:
             if ready is not None:
                 ready()
                 continue
-            if fd in self._resting:
+            if fd not in self._active:
                 self._rest(fd)
                 continue
             action = 0
@@ -264,10 +260,7 @@ class Caller:
     def close(self) -> None:
         """Close every connection."""
         self.abandon()
-        with warnings.catch_warnings():
-            # pycurl calls no callback from here: it says so, and closes the descriptors itself
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._multi.close()
+        self._multi.close()
         self._epoll.close()
 
     def _collect(self) -> list[Called]:
@@ -317,31 +310,20 @@ class Caller:
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
-            self._resting.add(fd)
+            self._active.pop(fd, None)
             return
-        self._resting.discard(fd)
         mask = _MASKS[what]
-        known = self._masks.get(fd)
-        if known == mask:
+        if self._active.get(fd) == mask:
             return
-        self._masks[fd] = mask
-        if known is None:
-            self._epoll.register(fd, mask)
-        else:
+        self._active[fd] = mask
+        try:
             self._epoll.modify(fd, mask)
-
-    def closed_socket(self, fd: int) -> int:
-        """Close a connection's descriptor for libcurl."""
-        if self._masks.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-        self._resting.discard(fd)
-        os.close(fd)
-        return 0
+        except FileNotFoundError:  # new, or closed and opened again under the same number
+            self._epoll.register(fd, mask)
 
     def _rest(self, fd: int) -> None:
         """A connection that no call uses has something to say: most often that its peer closed it."""
-        self._resting.discard(fd)
-        if self._masks.pop(fd, None) is not None:
+        with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
 
     def _on_timer(self, timeout_ms: int) -> None:

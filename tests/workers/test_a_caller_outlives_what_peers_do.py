@@ -1,0 +1,95 @@
+"""Connections come and go under the same numbers; the caller goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.receiver import Answer, Received, Receiver
+from timeball import egress
+from timeball.model.attempt import Outcome
+from timeball.store.codec import Claimed
+from workers.call import Called, Caller, Prepared
+
+CLAIMED = Claimed(b"0" * 16, "p/default", 1, 0, 0.0, 0.0, {}, b"")
+
+
+@pytest.fixture
+def caller() -> Iterator[Caller]:
+    made = Caller(
+        egress.Policy.parse(("localhost",), ()),
+        connect_timeout_ms=2000,
+        keep_bytes=100,
+        read_bytes=1000,
+    )
+    yield made
+    made.close()
+
+
+def prepared(url: str, method: str = "POST") -> Prepared:
+    host = "localhost" if "localhost" in url else "127.0.0.1"
+    return Prepared(CLAIMED, 0.0, url, host, method, [], b"", 5000)
+
+
+def go(caller: Caller, *calls: Prepared) -> list[Called]:
+    """Make calls at once and wait for all of them."""
+    for call in calls:
+        caller.start(call)
+    ended: list[Called] = []
+    end = time.monotonic() + 10
+    while len(ended) < len(calls):
+        assert time.monotonic() < end
+        ended += caller.wait(0.1)
+    assert {c.outcome for c in ended} == {Outcome.ANSWERED}
+    return ended
+
+
+def answer(request: Received) -> Answer:
+    if request.path == "/slow":
+        return Answer(delay=0.2)
+    return Answer(headers={"Connection": "close"} if request.path == "/quit" else {})
+
+
+def test_peers_that_close_after_each_answer(caller: Caller) -> None:
+    with Receiver(answer) as a, Receiver(answer) as b:
+        go(caller, prepared(a.url + "/fast"), prepared(a.url + "/slow"))
+        for _ in range(3):
+            go(caller, prepared(a.url + "/quit"))
+        go(caller, prepared(a.url + "/quit"), prepared(a.url + "/quit"))
+        for _ in range(3):
+            go(caller, prepared(b.url + "/fast"), prepared(b.url + "/slow"), prepared(a.url))
+
+
+def test_names_are_resolved_between_connections_that_come_and_go(caller: Caller) -> None:
+    with Receiver(answer) as a:
+        by_name = a.url.replace("127.0.0.1", "localhost")
+        for n in range(10):
+            began = time.monotonic()
+            go(caller, prepared(f"{by_name}/quit?{n}"), prepared(f"{a.url}/quit?{n}"))
+            assert time.monotonic() - began < 2
+
+
+def test_a_peer_that_goes_while_its_connection_rests(caller: Caller) -> None:
+    for _ in range(5):
+        with Receiver() as a:
+            go(caller, *(prepared(a.url) for _ in range(5)))
+        caller.wait(0.05)
+
+
+def test_a_closed_caller_leaves_no_descriptor() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with Receiver() as a:
+        for _ in range(3):
+            made = Caller(
+                egress.Policy.parse(("localhost",), ()),
+                connect_timeout_ms=2000,
+                keep_bytes=100,
+                read_bytes=1000,
+            )
+            go(made, *(prepared(a.url) for _ in range(20)))
+            made.close()
+    time.sleep(0.3)  # the receiver's threads see the end of their connections
+    assert len(os.listdir("/proc/self/fd")) <= before + 3
