@@ -134,14 +134,15 @@ def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
 def _send(client: Client, words: tuple[Arg, ...]) -> Any:
     """One command without the retries and measures of `execute_command`, which cost as much as all the rest.
 
-    When the connection proves broken, that one sends the command once more on a new one.
+    When the connection proves broken, that one sends the command once more on a new one. A store that is too slow
+    is not asked again: the caller has waited long enough.
     """
     pool = client.connection_pool
     connection = pool.get_connection()
     try:
         connection.send_packed_command((pack_command(words),))  # type: ignore[arg-type]
         return connection.read_response()
-    except (ConnectionError, TimeoutError):
+    except ConnectionError:
         connection.disconnect()
     finally:
         pool.release(connection)
