@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validates_schema,
+)
 
 from api.mergent import rules
 from api.mergent.errors import Fault, Rejected
@@ -29,6 +37,9 @@ MAX_ATTEMPTS = 100
 MAX_DOUBLINGS = 30
 LEAST_BACKOFF, MOST_BACKOFF = timedelta(seconds=1), timedelta(days=7)
 LEAST_AGE, MOST_AGE = timedelta(seconds=1), timedelta(days=366)
+
+UNKNOWN_LIMIT = 20
+"""More fields that do not exist than this are not named one by one."""
 
 _UNKNOWN = "is no field here"
 _MESSAGES = {"unknown": _UNKNOWN, "type": "must be an object"}
@@ -105,6 +116,13 @@ class Strict(Schema):
         unknown = RAISE
 
     terms: Terms = Terms()
+
+    @pre_load
+    def _not_endless(self, data: Any, **_: Any) -> Any:
+        # marshmallow takes a time that grows with the square of the unknown fields
+        if isinstance(data, Mapping) and len(data) > len(self.fields) + UNKNOWN_LIMIT:
+            raise ValidationError(f"must not have {len(data)} fields: most of them are unknown")
+        return data
 
 
 def _nested(schema: type[Strict], about: str, **options: Any) -> fields.Nested:

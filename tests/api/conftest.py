@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import hypothesis
 import pytest
 from werkzeug.test import Client, TestResponse
 
@@ -20,6 +21,9 @@ from timeball.settings import Settings
 from timeball.store import codec, projects, pumps
 from timeball.store.codec import Claimed
 from timeball.store.projects import ApiKey, Project
+
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 URL = "https://example.com/hello"
 

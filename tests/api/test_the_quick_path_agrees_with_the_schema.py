@@ -73,7 +73,7 @@ def by_schema(data: Any) -> Draft | list[str]:
 
 
 @given(TASK | ODD)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_both_make_the_same_of_it(data: Any) -> None:
     quick, slow = READER.quick(data, "p", "k"), by_schema(data)
     if quick is not None:
