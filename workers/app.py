@@ -14,7 +14,7 @@ from typing import Any
 
 import pycurl
 from celery import bootsteps
-from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutting_down
 
 from timeball import __version__, egress, logs, queue
 from timeball.dispatch.house import House, open_house
@@ -118,9 +118,12 @@ class RollCall(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         self.entry = parent.timer.call_repeatedly(roll.EVERY_SECONDS, self.sign, (parent,))
-        self.sign(parent)
+        # not before bells are heard: whoever reads the roll takes this worker to be at work
+        worker_ready.connect(lambda **_: self.sign(parent), weak=False)
 
     def sign(self, parent: Any) -> None:
+        if not parent.consumer or not parent.consumer.task_consumer:
+            return
         facts = {"processes": parent.concurrency, "version": __version__}
         try:
             roll.sign_in(self.client, "worker", self.who, facts)
