@@ -38,10 +38,12 @@ MAX_DOUBLINGS = 30
 LEAST_BACKOFF, MOST_BACKOFF = timedelta(seconds=1), timedelta(days=7)
 LEAST_AGE, MOST_AGE = timedelta(seconds=1), timedelta(days=366)
 
-UNKNOWN_LIMIT = 20
+UNKNOWN_LIMIT = 8
 """More fields that do not exist than this are not named one by one."""
 
 _UNKNOWN = "is no field here"
+_LONGEST_SLIP = 24
+"""A longer name is nobody's slip for one of ours."""
 _MESSAGES = {"unknown": _UNKNOWN, "type": "must be an object"}
 
 
@@ -427,6 +429,8 @@ def _flatten(messages: Any, schema: Schema | None, path: tuple[str, ...]) -> Ite
 
 def did_you_mean(wrong: str, names: Iterable[str]) -> str:
     """The phrase for a field that does not exist, with the one that was likely meant."""
-    plain = re.sub(r"(?<=[a-z])(?=[A-Z])|[-\s]+", "_", wrong[:100]).lower()
+    if len(wrong) > _LONGEST_SLIP:
+        return _UNKNOWN
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])|[-\s]+", "_", wrong).lower()
     close = difflib.get_close_matches(plain, list(names), n=1, cutoff=0.6)
     return _UNKNOWN + (f": did you mean {close[0]}?" if close else "")

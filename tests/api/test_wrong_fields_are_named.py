@@ -204,7 +204,7 @@ def test_a_hundred_thousand_unknown_fields_are_refused_in_no_time(api: Api, wher
     assert time.monotonic() - begun < 2
     assert answer.status_code == 422
     assert params(answer) == [where]
-    few = {f"x{n}": 0 for n in range(20)}
+    few = {f"x{n}": 0 for n in range(8)}
     answer = api("POST", "/v2/tasks", {"request": {"url": URL}, **few})
     assert sorted(params(answer)) == sorted(few)
 
