@@ -148,7 +148,8 @@ def fill(
     jobs = deque((start, min(size, count - start)) for start in range(0, count, size))
     constant = None if callable(draft) else json.dumps(draft).encode()
     statuses: Counter[int] = Counter()
-    taken, slowest, faults = 0, 0.0, []
+    taken, slowest = 0, 0.0
+    faults: list[str] = []
     lock = threading.Lock()
 
     def work() -> None:
