@@ -178,7 +178,9 @@ class Settings:
         "How long one pump job runs before it hands over.",
     )
     stop_grace: timedelta = _setting(
-        _seconds(0, 900), timedelta(seconds=6), "How long a stopping worker lets calls in flight finish."
+        _seconds(0, 900),
+        timedelta(seconds=6),
+        "How long a stopping worker lets calls in flight finish.",
     )
     bell_horizon: timedelta = _setting(
         _seconds(1, 3600),
@@ -217,6 +219,22 @@ class Settings:
         _whole(1000, 1_000_000_000),
         5_000_000,
         "The most finished tasks kept per project and state.",
+    )
+    exports_dir: str = _setting(
+        _text,
+        ".timeball/exports",
+        "Where exports are written, and kept unless there is a bucket; the API, the exporters and beat share it.",
+    )
+    exports_bucket: str | None = _setting(
+        _text, None, "A bucket of S3, or of what speaks its protocol, for finished exports."
+    )
+    exports_bucket_prefix: str = _setting(_text, "", "What every key in the bucket begins with.")
+    exports_endpoint: str | None = _setting(
+        _text, None, "The bucket's address where it is not Amazon's."
+    )
+    exports_region: str | None = _setting(_text, None, "The bucket's region.")
+    retention_exports: timedelta = _setting(
+        _days(0.001, 3650), timedelta(days=7), "Days to keep the files of exports."
     )
     events: str = _setting(
         _choice("on", "off", "sampled"), "sampled", "Whether Flower is told of each call."

@@ -20,7 +20,12 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--project", required=True, help="Name of the project; made when there is none yet.")
+@click.option("--project", help="Name of the project; made when there is none yet.")
+@click.option(
+    "--chain",
+    type=click.IntRange(1, 2**53 - 1),
+    help="Number of a chain, for a key of the Spaaza dialect; stands instead of --project.",
+)
 @click.option(
     "--scope",
     "scopes",
@@ -35,7 +40,8 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with project and key.")
 @data_option
 def create(
-    project: str,
+    project: str | None,
+    chain: int | None,
     scopes: tuple[str, ...],
     label: str | None,
     days: int | None,
@@ -43,24 +49,33 @@ def create(
     data: Path | None,
 ) -> None:
     """Make a key and show it, this once."""
-    from timeball.store import projects
+    from timeball.store import chains, projects
     from timeball.store.scripts import connect
 
+    if (project is None) == (chain is None):
+        raise click.UsageError("Give one of --project and --chain.")
     settings = settings_for(data)
     vault = projects.Vault(master_secret(settings))
     client = connect(settings.redis_url)
-    owner = projects.create_project(client, vault, project)
+    if chain is not None:
+        owner = chains.ensure(client, vault, chain)
+    else:
+        owner = projects.create_project(client, vault, project or "")
     chosen = frozenset(map(Scope, scopes)) or projects.ALL_SCOPES
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    key, text = projects.create_key(client, vault, owner.id, chosen, label, expires_at)
+    key, text = projects.create_key(
+        client, vault, owner.id, chosen, label, expires_at, pair=chain is not None
+    )
     if as_json:
-        told = {
+        told: dict[str, object] = {
             "project": owner.name,
             "project_id": owner.id,
             "key": text,
             "key_id": key.id,
             "scopes": sorted(key.scopes),
         }
+        if chain is not None:
+            told = {"id": key.id, "secret": text.partition(":")[2], "chain": chain, **told}
         click.echo(json.dumps(told))
         return
     click.echo(f"project  {owner.name}\nkey      {text}\nscopes   {', '.join(sorted(key.scopes))}")
@@ -106,7 +121,10 @@ def list_(project: str | None, as_json: bool, data: Path | None) -> None:
 @click.argument("key_id", metavar="ID")
 @data_option
 def revoke(key_id: str, data: Path | None) -> None:
-    """End a key by its id, the eight characters after `tb_`. Its tasks are still called."""
+    """End a key by its id: the eight characters after `tb_`, or what stands before the colon.
+
+    Its tasks are still called; the download links it was given end with it.
+    """
     from timeball.store import projects
     from timeball.store.scripts import connect
 

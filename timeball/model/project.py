@@ -20,13 +20,17 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A tenant. `signing_secrets` are the live Standard Webhooks secrets (`whsec_...`), newest first."""
+    """A tenant. `signing_secrets` are the live Standard Webhooks secrets (`whsec_...`), newest first.
+
+    `chain` is its number in the Spaaza dialect; None where it has none.
+    """
 
     id: str
     name: str
     created_at: datetime
     retries: bool = True
     signing_secrets: tuple[str, ...] = ()
+    chain: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Projects, their keys, and the secrets that sign their calls.
 
-A key's text is `tb_<id>_<secret>`. The store holds a SHA-256 of the whole for checking it, and the text itself
-encrypted under the master secret, since a Mergent signature is keyed with the text (docs/adr/0002). Projects
-and keys live on shard 0.
+A key's text is `tb_<id>_<secret>`, or `<id>:<secret>` where it speaks for a chain. The store holds a SHA-256
+of the whole for checking it, and the text itself encrypted under the master secret, since a Mergent signature is
+keyed with the text (docs/adr/0002). Projects and keys live on shard 0.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,18 +62,20 @@ def check_name(name: str) -> str:
     return name
 
 
-def create_project(client: Client, vault: Vault, name: str) -> Project:
-    """A project of that name; the existing one when there is one already."""
+def create_project(client: Client, vault: Vault, name: str, chain: int | None = None) -> Project:
+    """A project of that name; the existing one when there is one already. `chain` is for a new one."""
     check_name(name)
     project_id = token(10)
     with store_errors():
         if not client.set(f"{PREFIX}pid:{name}", project_id, nx=True):
             project_id = client.get(f"{PREFIX}pid:{name}").decode()
-        record = {
+        record: dict[str, Any] = {
             "name": name,
             "created": codec.to_ms(datetime.now(UTC)),
             "signing": [vault.seal("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())],
         }
+        if chain is not None:
+            record["chain"] = chain
         client.hsetnx(f"{PREFIX}projects", project_id, orjson.dumps(record))
     return get_project(client, vault, project_id)
 
@@ -93,6 +96,7 @@ def _project(project_id: str, record: dict[str, Any], vault: Vault) -> Project:
         created_at=codec.from_ms(record["created"]),
         retries=record.get("retries", True),
         signing_secrets=tuple(vault.open(sealed) for sealed in record["signing"]),
+        chain=record.get("chain"),
     )
 
 
@@ -136,11 +140,16 @@ def create_key(
     scopes: Iterable[Scope] = ALL_SCOPES,
     label: str | None = None,
     expires_at: datetime | None = None,
+    *,
+    pair: bool = False,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which is never shown again. Raises NotFound for an unknown project."""
+    """A new key and its text, which is never shown again. Raises NotFound for an unknown project.
+
+    A `pair` is `id:secret`, the form of keys in the Spaaza dialect.
+    """
     get_project(client, vault, project_id)
-    key_id = token(8)
-    text = f"tb_{key_id}_{token(32)}"
+    key_id = str(uuid.uuid4()) if pair else token(8)
+    text = f"{key_id}:{token(43)}" if pair else f"tb_{key_id}_{token(32)}"
     created = datetime.now(UTC)
     record: dict[str, Any] = {
         "project": project_id,
@@ -195,7 +204,9 @@ def revoke_key(client: Client, key_id: str) -> ApiKey:
     return _key(key_id, record)
 
 
-_KEY_TEXT = re.compile(r"tb_([0-9A-Za-z]{8})_[0-9A-Za-z]{32}")
+_KEY_TEXT = re.compile(
+    r"tb_(?P<id>[0-9A-Za-z]{8})_[0-9A-Za-z]{32}|(?P<pair>[0-9a-f-]{36}):[0-9A-Za-z]{43}"
+)
 
 
 def authenticate(client: Client, text: str) -> ApiKey | None:
@@ -203,13 +214,14 @@ def authenticate(client: Client, text: str) -> ApiKey | None:
     match = _KEY_TEXT.fullmatch(text)
     if match is None:
         return None
+    key_id = match["id"] or match["pair"]
     with store_errors():
-        raw = client.hget(f"{PREFIX}keys", match[1])
+        raw = client.hget(f"{PREFIX}keys", key_id)
     if raw is None:
         return None
     record = orjson.loads(raw)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    key = _key(match[1], record)
+    key = _key(key_id, record)
     dead = key.revoked_at is not None or (
         key.expires_at is not None and key.expires_at <= datetime.now(UTC)
     )
