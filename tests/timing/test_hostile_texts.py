@@ -15,7 +15,7 @@ from timeball.errors import InvalidField
 from timeball.timing.budget import Budget, OverBudget
 from timeball.timing.by_wall import ByWall
 from timeball.timing.durations import parse_duration, parse_instant
-from timeball.timing.rrule import parse_rrule
+from timeball.timing.recurrence_set import parse_rrule
 from timeball.timing.rule import parse_rule
 from timeball.timing.zones import find_zone
 

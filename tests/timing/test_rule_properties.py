@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -117,3 +118,59 @@ def test_a_zones_walls_and_instants_fit(name: str, instant: datetime) -> None:
     first = zone.first(wall)
     assert first == instant if not wall.fold else first < instant
     assert zone.wall(first).replace(fold=0) == wall.replace(fold=0)
+
+
+HOURS = st.sets(st.integers(0, 23), min_size=1, max_size=5)
+MINUTES = st.sets(st.integers(0, 59), min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(CHANGES), NAMES, st.integers(-120, 120), st.integers(1, 90), HOURS)
+def test_steps_are_those_at_which_the_wall_shows_the_parts(
+    change: datetime, zone: str, minutes: int, interval: int, hours: set[int]
+) -> None:
+    """Every so many minutes that pass, looked at one by one."""
+    start = change + timedelta(minutes=minutes)
+    text = f"FREQ=MINUTELY;INTERVAL={interval};BYHOUR={','.join(map(str, sorted(hours)))}"
+    info = find_zone(zone).info
+    steps = (start + n * timedelta(minutes=interval) for n in range(2 * 1440 // interval))
+    expected = [one for one in steps if one.astimezone(info).hour in hours]
+    rule = taken(None, text, zone, start)
+    end = start + timedelta(minutes=2 * 1440 // interval * interval) - TICK
+    assert rule.between(start - TICK, end, 10_000) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(CHANGES), NAMES, st.integers(-120, 120), st.integers(1, 5), MINUTES)
+def test_hours_that_pass_are_searched_for_the_minutes_on_the_wall(
+    change: datetime, zone: str, minutes: int, interval: int, shown: set[int]
+) -> None:
+    """Every minute of two days, kept when its hour is one of the rule's and the wall shows the minute."""
+    start = change + timedelta(minutes=minutes)
+    text = f"FREQ=HOURLY;INTERVAL={interval};BYMINUTE={','.join(map(str, sorted(shown)))}"
+    info = find_zone(zone).info
+    begin = start - timedelta(minutes=start.astimezone(info).minute)
+    expected = [
+        one
+        for n in range(2 * 1440)
+        if (one := begin + n * timedelta(minutes=1)) >= start
+        and n // 60 % interval == 0
+        and one.astimezone(info).minute in shown
+    ]
+    rule = taken(None, text, zone, start)
+    assert rule.between(start - TICK, begin + timedelta(days=2) - TICK, 10_000) == expected
+
+
+def test_a_rule_may_be_asked_by_many_threads() -> None:
+    rules = [
+        parse_rule(cron="*/7 9-17 * * 1-5", timezone="Europe/Berlin"),
+        parse_rule(cron="0 9 15W * *", timezone="Europe/Berlin"),
+        parse_rule(rrule="FREQ=MONTHLY;BYDAY=-1FR", dtstart=CHANGES[0]),
+    ]
+    expected = [rule.instants(CHANGES[0], 50) for rule in rules]
+
+    def ask(_: int) -> bool:
+        return [rule.instants(CHANGES[0], 50) for rule in rules] == expected
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(32)))

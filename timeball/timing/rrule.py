@@ -1,4 +1,4 @@
-"""The text of an RFC 5545 recurrence set: one RRULE, and DTSTART, TZID, RDATE, EXDATE as wanted.
+"""RRULE of RFC 5545 (3.3.10): its parts, what each may say, and where each may stand.
 
 Everything is checked here, before a library sees it: dateutil hangs on `INTERVAL=0`, takes `BYMONTHDAY=0` for
 every day, lets the last of two FREQ win and looks for `TZID=../../etc/passwd` among the files.
@@ -16,9 +16,7 @@ from typing import NamedTuple
 from timeball.errors import InvalidField
 from timeball.timing.durations import FIRST_YEAR, LAST_YEAR
 
-MAX_CHARS = 8192
 MAX_RULE_CHARS = 500
-MAX_DATES = 366
 MAX_INTERVAL = 1_000_000
 MAX_COUNT = 1_000_000
 MAX_POSITIONS = 31
@@ -88,17 +86,6 @@ class RRule:
         return bool(self.hours or self.minutes or self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class RecurrenceSet:
-    """A checked text: the rule, where it starts, and dates added and taken out. `zone` is its TZID."""
-
-    rule: RRule
-    start: Stamp | None = None
-    zone: str | None = None
-    added: tuple[Stamp, ...] = ()
-    removed: tuple[Stamp, ...] = ()
-
-
 class _Part(NamedTuple):
     """A BY part: its field, its values, whether they may count from the end, and where it may stand."""
 
@@ -122,94 +109,14 @@ _PARTS = {  # RFC 5545, 3.3.10, with its table of what each part may do at each 
     "BYSETPOS": _Part("positions", 1, 366, True, _ALL),
 }
 _KEYS = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_PARTS)
-_LINES = ("DTSTART", "TZID", "RRULE", "RDATE", "EXDATE")
 
-_LINE = re.compile(r"([A-Za-z-]+)((?:;[^:]*)?)[:=](.*)")
 _STAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(Z?))?")
 _COUNTED = re.compile(r"[0-9]{1,7}")
 _SIGNED = re.compile(r"([+-]?)([0-9]{1,3})")
 _BYDAY = re.compile(r"([+-]?)([0-9]{0,2})(MO|TU|WE|TH|FR|SA|SU)")
 
 
-def parse_rrule(text: str) -> RecurrenceSet:
-    """Check a recurrence set, lines apart by newlines; raises InvalidField on `rrule`."""
-    if len(text) > MAX_CHARS:
-        raise _bad(f"is longer than {MAX_CHARS} characters: make it several schedules")
-    if not text.isascii():
-        raise _bad(f"{text[:80]!r} has characters outside ASCII: write it like FREQ=DAILY")
-    rule: RRule | None = None
-    start: Stamp | None = None
-    zone: str | None = None
-    dates: dict[str, list[Stamp]] = {"RDATE": [], "EXDATE": []}
-    unfolded = re.sub(r"\r?\n[ \t]", "", text.strip())  # RFC 5545, 3.1
-    for line in re.split(r"\r?\n", unfolded):
-        name, params, value = _split_line(line)
-        if name == "RRULE":
-            if rule is not None:
-                raise _bad("has two RRULE lines: make it two schedules")
-            rule = _parse_rule(value)
-        elif name == "TZID":
-            zone = _same_zone(zone, value)
-        elif name == "DTSTART":
-            if start is not None:
-                raise _bad("has two DTSTART lines: leave one")
-            zone = _same_zone(zone, _zone_of(name, params))
-            start = _parse_stamp(name, value)
-        else:
-            zone = _same_zone(zone, _zone_of(name, params))
-            dates[name] += [_parse_date(name, one) for one in _split_dates(name, value)]
-    if rule is None:
-        raise _bad(f"{text[:80]!r} has no RRULE: write one like FREQ=DAILY;INTERVAL=2")
-    return RecurrenceSet(rule, start, zone, tuple(dates["RDATE"]), tuple(dates["EXDATE"]))
-
-
-def _split_line(line: str) -> tuple[str, str, str]:
-    if ":" not in line and not line.upper().startswith("TZID="):
-        return "RRULE", "", line
-    found = _LINE.fullmatch(line)
-    name = found[1].upper() if found else ""
-    if found is None or name not in _LINES:
-        raise _bad(
-            f"{line[:80]!r} is not understood: lines are {', '.join(_LINES)}, and the rule begins"
-            " with FREQ="
-        )
-    return name, found[2], found[3]
-
-
-def _zone_of(name: str, params: str) -> str | None:
-    """The TZID among a line's parameters; VALUE says only what the value shows."""
-    zone = None
-    for param in params.split(";")[1:]:
-        key, _, value = param.partition("=")
-        if key.upper() == "TZID":
-            zone = value
-        elif key.upper() != "VALUE" or value.upper() not in ("DATE", "DATE-TIME"):
-            raise _bad(
-                f"{param[:80]!r} is not understood on {name}: only TZID and VALUE=DATE-TIME are"
-            )
-    return zone
-
-
-def _same_zone(known: str | None, found: str | None) -> str | None:
-    if known is not None and found is not None and known != found:
-        raise _bad(f"names two zones, {known[:64]!r} and {found[:64]!r}: use one for all lines")
-    return found if known is None else known
-
-
-def _split_dates(name: str, value: str) -> list[str]:
-    parts = value.split(",")
-    if len(parts) > MAX_DATES:
-        raise _bad(f"has more than {MAX_DATES} dates in {name}: make it several schedules")
-    return parts
-
-
-def _parse_date(name: str, text: str) -> Stamp:
-    if len(text) == 8:
-        raise _bad(f"{text!r} in {name} has no time: write it like {text}T090000")
-    return _parse_stamp(name, text)
-
-
-def _parse_stamp(name: str, text: str) -> Stamp:
+def parse_stamp(name: str, text: str) -> Stamp:
     """Read `20260526T120000`, with Z for UTC; a date alone is its midnight."""
     found = _STAMP.fullmatch(text.upper())
     try:
@@ -218,32 +125,36 @@ def _parse_stamp(name: str, text: str) -> Stamp:
         year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
         wall = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - a wall time
     except ValueError:
-        raise _bad(
+        raise refused(
             f"{text[:40]!r} in {name} is no date-time: write it like 20260526T120000Z"
         ) from None
     if not FIRST_YEAR <= wall.year <= LAST_YEAR:
-        raise _bad(f"{text!r} in {name} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise refused(f"{text!r} in {name} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
     return Stamp(wall, found[7] == "Z")
 
 
-def _parse_rule(text: str) -> RRule:
+def parse_rule_value(text: str) -> RRule:
     if len(text) > MAX_RULE_CHARS:
-        raise _bad(f"has a rule longer than {MAX_RULE_CHARS} characters: make it several schedules")
+        raise refused(
+            f"has a rule longer than {MAX_RULE_CHARS} characters: make it several schedules"
+        )
     parts: dict[str, str] = {}
     for part in text.upper().removesuffix(";").split(";"):
         key, _, value = part.partition("=")
         if key not in _KEYS:
-            raise _bad(
+            raise refused(
                 f"{part[:40]!r} is not understood: a rule has {', '.join(_KEYS)}{_hint(key)}"
             )
         if key in parts:
-            raise _bad(f"has {key} twice: leave one")
+            raise refused(f"has {key} twice: leave one")
         parts[key] = value
     if parts.get("FREQ") not in Freq.__members__:
-        raise _bad(f"FREQ={parts.get('FREQ', '')[:20]!s} is none of {', '.join(Freq.__members__)}")
+        raise refused(
+            f"FREQ={parts.get('FREQ', '')[:20]!s} is none of {', '.join(Freq.__members__)}"
+        )
     freq = Freq[parts["FREQ"]]
     if "COUNT" in parts and "UNTIL" in parts:
-        raise _bad("has COUNT and UNTIL: leave one")
+        raise refused("has COUNT and UNTIL: leave one")
     by = {
         _PARTS[key].field: _parse_by(key, value, freq)
         for key, value in parts.items()
@@ -251,19 +162,19 @@ def _parse_rule(text: str) -> RRule:
     }
     weekdays = _parse_weekdays(parts["BYDAY"], freq, parts) if "BYDAY" in parts else ()
     if "BYSETPOS" in parts and not (weekdays or len(by) > 1):
-        raise _bad("BYSETPOS picks among other BY parts: give one, like BYDAY=MO,TU")
+        raise refused("BYSETPOS picks among other BY parts: give one, like BYDAY=MO,TU")
     if len(by.get("positions", ())) > MAX_POSITIONS:
-        raise _bad(f"BYSETPOS has more than {MAX_POSITIONS} positions: use fewer")
+        raise refused(f"BYSETPOS has more than {MAX_POSITIONS} positions: use fewer")
     times = [len(by[part]) for part in ("hours", "minutes", "seconds") if part in by]
     if "BYSETPOS" in parts and prod(times) > MAX_POSITIONED:
-        raise _bad(f"BYSETPOS picks among more than {MAX_POSITIONED} times of day: give fewer")
+        raise refused(f"BYSETPOS picks among more than {MAX_POSITIONED} times of day: give fewer")
     if "WKST" in parts and parts["WKST"] not in WEEKDAYS:
-        raise _bad(f"WKST={parts['WKST'][:20]} is none of {', '.join(WEEKDAYS)}")
+        raise refused(f"WKST={parts['WKST'][:20]} is none of {', '.join(WEEKDAYS)}")
     return RRule(
         freq,
         interval=_parse_count("INTERVAL", parts.get("INTERVAL", "1"), MAX_INTERVAL),
         count=_parse_count("COUNT", parts["COUNT"], MAX_COUNT) if "COUNT" in parts else None,
-        until=_parse_stamp("UNTIL", parts["UNTIL"]) if "UNTIL" in parts else None,
+        until=parse_stamp("UNTIL", parts["UNTIL"]) if "UNTIL" in parts else None,
         week_start=WEEKDAYS.index(parts.get("WKST", "MO")),
         weekdays=weekdays,
         **by,
@@ -278,7 +189,7 @@ def _hint(key: str) -> str:
 
 def _parse_count(key: str, text: str, most: int) -> int:
     if not _COUNTED.fullmatch(text) or not 1 <= int(text) <= most:
-        raise _bad(f"{key}={text[:20]} is out of bounds: use 1 to {most}")
+        raise refused(f"{key}={text[:20]} is out of bounds: use 1 to {most}")
     return int(text)
 
 
@@ -286,7 +197,9 @@ def _parse_by(key: str, text: str, freq: Freq) -> tuple[int, ...]:
     """The values of a BY part, each once, in order."""
     part = _PARTS[key]
     if freq not in part.freqs:
-        raise _bad(f"{key} has no meaning with FREQ={freq.name} (RFC 5545, 3.3.10): leave it out")
+        raise refused(
+            f"{key} has no meaning with FREQ={freq.name} (RFC 5545, 3.3.10): leave it out"
+        )
     values = set()
     for item in text.split(","):
         found = _SIGNED.fullmatch(item)
@@ -296,7 +209,7 @@ def _parse_by(key: str, text: str, freq: Freq) -> tuple[int, ...]:
             or not part.low <= int(found[2]) <= part.high
         ):
             backwards = f" or -{part.high} to -{part.low}" if part.signed else ""
-            raise _bad(
+            raise refused(
                 f"{item[:20]!r} in {key} is out of bounds: use {part.low} to {part.high}{backwards}"
             )
         values.add(int(item))
@@ -314,13 +227,13 @@ def _parse_weekdays(text: str, freq: Freq, parts: dict[str, str]) -> tuple[Weekd
     for item in text.split(","):
         found = _BYDAY.fullmatch(item)
         if found is None or (found[1] and not found[2]):
-            raise _bad(
+            raise refused(
                 f"{item[:20]!r} in BYDAY is no day: use {', '.join(WEEKDAYS)}, or like 2MO, -1FR"
             )
         nth = int(found[1] + found[2]) if found[2] else None
         if nth is not None and not 1 <= abs(nth) <= most:
             hint = f"use 1 to {most} or -{most} to -1" if most else f"write {found[3]}"
-            raise _bad(f"{item!r} in BYDAY cannot be with this FREQ: {hint}")
+            raise refused(f"{item!r} in BYDAY cannot be with this FREQ: {hint}")
         days.add(Weekday(WEEKDAYS.index(found[3]), nth or 0))
     # dateutil takes a mix for days that are both, which no day is.
     plain = {one for one in days if not one.nth}
@@ -330,5 +243,5 @@ def _parse_weekdays(text: str, freq: Freq, parts: dict[str, str]) -> tuple[Weekd
     return tuple(sorted(days))
 
 
-def _bad(message: str) -> InvalidField:
+def refused(message: str) -> InvalidField:
     return InvalidField("rrule", message)

@@ -18,7 +18,8 @@ from timeball.timing.durations import FIRST_YEAR, LAST_YEAR, format_instant
 from timeball.timing.pace import TICK, Steps
 from timeball.timing.plans import CronPlan, EveryPlan, Plan, Recurrence
 from timeball.timing.real_time import InRealTime
-from timeball.timing.rrule import Freq, Stamp, parse_rrule
+from timeball.timing.recurrence_set import parse_rrule
+from timeball.timing.rrule import Freq, Stamp
 from timeball.timing.walls import walls_of
 from timeball.timing.words import cron_in_words, rrule_in_words
 from timeball.timing.zones import Zone, find_zone
@@ -172,6 +173,9 @@ def parse_rule(
     Raises InvalidField on `cron`, `rrule`, `timezone` or `dtstart`: for what cannot be read, for what has no
     meaning, for rules that never fire, and for those that cost more than PARSE_BUDGET to check.
     """
+    for instant in (created, last):
+        if instant is not None and instant.tzinfo is None:
+            raise ValueError(f"an instant needs a zone: {instant!r}")
     if cron is not None and rrule is not None:
         raise InvalidField("rrule", "cron is given too: a schedule has one of them")
     if cron is not None:
@@ -298,5 +302,5 @@ def _too_sparse(cron: str | None, rrule: str | None) -> InvalidField:
     field, text = ("cron", cron) if cron is not None else ("rrule", rrule)
     return InvalidField(
         field,
-        f"{(text or '')[:80]!r} never fires, or too seldom to be found in time: make it plainer",
+        f"{(text or '')[:80]!r} never fires, or too seldom to be found in time: give fewer parts",
     )

@@ -9,7 +9,8 @@ from itertools import product
 from cron_descriptor import ExpressionDescriptor, Options
 
 from timeball.timing.cron import Cron
-from timeball.timing.rrule import Freq, RecurrenceSet, RRule
+from timeball.timing.recurrence_set import RecurrenceSet
+from timeball.timing.rrule import Freq, RRule
 
 MAX_TIMES = 6
 """More times of day than this are told as minutes and hours."""
