@@ -9,11 +9,14 @@ import re
 import secrets
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from flask import Response, request
 from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SAFETY = (
     ("X-Content-Type-Options", "nosniff"),
@@ -29,8 +32,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,100}").fullmatch
 class Answer(Response):
     """A whole answer: its headers are complete, and sent as they are."""
 
-    def get_wsgi_headers(self, environ: Any) -> Headers:
-        return self.headers
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(self.status, self.headers.to_wsgi_list())
+        return () if environ["REQUEST_METHOD"] == "HEAD" else cast(list[bytes], self.response)
 
 
 def reply(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Answer:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask, Request, current_app
 from werkzeug.routing import MapAdapter
@@ -63,6 +64,10 @@ class App(Flask):
     """A Flask app that knows its door."""
 
     door: Door
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view of ours is a coroutine, and to look costs 2 us each time."""
+        return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """As Flask's, without looking at the host, which no route depends on: saves 15 us a request."""
