@@ -53,7 +53,9 @@ def create(
     from timeball.store.scripts import connect
 
     if (project is None) == (chain is None):
-        raise click.UsageError("Give one of --project and --chain.")
+        raise click.UsageError(
+            "Missing option '--project', or '--chain' for a key of the Spaaza dialect: give one."
+        )
     settings = settings_for(data)
     vault = projects.Vault(master_secret(settings))
     client = connect(settings.redis_url)

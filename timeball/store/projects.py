@@ -190,6 +190,13 @@ def list_keys(client: Client, project_id: str | None = None) -> list[ApiKey]:
     )
 
 
+def owner_of(client: Client, key_id: str) -> str | None:
+    """The project of a key; None when there is no such key."""
+    with store_errors():
+        raw = client.hget(f"{PREFIX}keys", key_id)
+    return None if raw is None else str(orjson.loads(raw)["project"])
+
+
 def revoke_key(client: Client, key_id: str) -> ApiKey:
     """End a key. Its tasks are still called, signed with it. Raises NotFound, Conflict."""
     with store_errors():

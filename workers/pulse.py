@@ -1,0 +1,61 @@
+"""The heartbeat of a worker while it writes an export."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from timeball import queue
+from timeball.dispatch.house import House
+from timeball.errors import StoreError
+from timeball.export.storage import PART
+from timeball.store import exports, keys, pumps
+
+HEARTBEAT_SECONDS = 1.0
+
+
+class Pulse:
+    """The heartbeat of a worker while it has an export: a thread of its own, for writing may take hours."""
+
+    def __init__(self, house: House, shard: int, pump: str, export_id: bytes) -> None:
+        self.house, self.shard, self.pump, self.export_id = house, shard, pump, export_id
+        self.prefix = keys.prefix(shard)
+        self.folder: Path | None = None
+        self.spare: Path | None = None
+        self.lost = False
+        self.cancelled = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(10)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            self._touch()
+            with suppress(StoreError):
+                mine, cancelled = exports.held(
+                    self.house.client, self.prefix, self.pump, self.export_id
+                )
+                self.lost = self.lost or not mine
+                self.cancelled = self.cancelled or cancelled
+                if mine:
+                    claim = pumps.claim(
+                        self.house.client, self.prefix, self.pump, 0, 1, 1, keys.EXPORT
+                    )
+                    if 0 <= claim.next_ms <= claim.now_ms:  # more is due: whoever is free takes it
+                        queue.send_help(self.house.celery, keys.EXPORT, self.shard, 5.0)
+
+    def _touch(self) -> None:
+        """Tell the janitor that the part files are a living worker's."""
+        with suppress(OSError):
+            for path in self.folder.glob(f"{PART}*") if self.folder else ():
+                path.touch()
+            if self.spare is not None and self.spare.exists():
+                self.spare.touch()
