@@ -35,7 +35,7 @@ class Door:
         if opened is None or opened[0] != os.getpid():
             with self._lock:
                 if self._opened is None or self._opened[0] != os.getpid():
-                    self._opened = (os.getpid(), open_house(self.settings))
+                    self._opened = (os.getpid(), _open(self.settings))
                 opened = self._opened
         return opened[1]
 
@@ -58,6 +58,19 @@ class Door:
     def request_limit_bytes(self) -> int:
         """The largest request that makes one task: a body may double in size when it is written as JSON."""
         return 2 * self.settings.body_limit_bytes + 64 * 1024
+
+
+def _open(settings: Settings) -> House:
+    """A house whose bells give up at once: a task is kept without them, and its sender waits for the answer."""
+    house = open_house(settings)
+    house.celery.conf.broker_transport_options |= {
+        "max_retries": 1,
+        "interval_start": 0,
+        "connect_retries_timeout": 1,
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 1,
+    }
+    return house
 
 
 class App(Flask):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,13 +24,11 @@ SECRET = "a-master-secret-that-only-tests-use-0123456789"
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v2",
         "/v2/",
         "/nothing",
         "/v2/task",
         "/v3/tasks",
-        "//tasks",
         "/v2//tasks",
         "/tasks/a/b",
         "/tasks/../tasks",
@@ -139,6 +139,16 @@ def test_while_the_store_is_away_every_answer_is_a_503(tmp_path: Path) -> None:
         answer = api(method, path, {"request": {"url": URL}})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert api("GET", "/livez").status_code == 200
+
+
+def test_a_broker_that_is_away_delays_no_answer(
+    settings: Settings, api_key: tuple[ApiKey, str]
+) -> None:
+    away = replace(settings, broker_url="redis://127.0.0.1:1/0")
+    api = Api(create_app(away), api_key[1])
+    begun = time.monotonic()
+    assert api.create()["status"] == "queued"
+    assert time.monotonic() - begun < 2
 
 
 def test_a_store_that_goes_away_and_comes_back(
