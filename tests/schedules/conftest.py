@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,13 +38,11 @@ class World:
         """Put the clock to an instant, without waking anybody."""
         seconds, micros = self.client.time()
         ahead = instant.timestamp() * 1000 - (seconds * 1000 + micros / 1000)
-        self.client.set(f"{self.prefix}clock", round(ahead, 3))
+        self.client.set(f"{self.prefix}clock", math.ceil(ahead))
 
     def pass_by(self, **span: float) -> None:
         """Let time go by while no beat looks: an outage."""
-        self.client.incrbyfloat(
-            f"{self.prefix}clock", timedelta(**span) / timedelta(milliseconds=1)
-        )
+        self.client.incrby(f"{self.prefix}clock", timedelta(**span) // timedelta(milliseconds=1))
 
     def make(self, **fields: Any) -> Schedule:
         """A schedule, each minute unless it is said otherwise."""
@@ -64,7 +63,7 @@ class World:
     def run(self, until: datetime) -> None:
         """Move the clock from one occurrence to the next until an instant, with a beat at each."""
         while (wait := self.beat()) is not None and self.now() + timedelta(seconds=wait) <= until:
-            self.set(self.now() + timedelta(seconds=wait + 0.0005))
+            self.set(self.now() + timedelta(seconds=wait + 0.001))
         self.set(until)
         self.beat()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from timeball.cli.common import data_option, settings_for
+from timeball.cli.common import data_option, master_secret, settings_for
 from timeball.errors import ConfigError
 from timeball.settings import Settings
 
@@ -31,14 +31,16 @@ def show(as_json: bool, data: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @data_option
 def advance(duration: str, as_json: bool, data: Path | None) -> None:
-    """Put the clock forward by DURATION, such as 90s, 2h45m, 7d or PT5M: all that gets due is called."""
-    from timeball.store import clock as store_clock
-    from timeball.store.scripts import connect
+    """Put the clock forward by DURATION, such as 90s, 2h45m, 7d or PT5M: all that gets due is called, in order."""
+    from timeball.dispatch import timewarp
+    from timeball.dispatch.house import open_house
     from timeball.timing.durations import parse_duration
 
     by = parse_duration(duration, "DURATION")
     settings = _development(settings_for(data))
-    store_clock.advance(connect(settings.redis_url), settings.shards, by)
+    master_secret(settings)
+    if timewarp.advance(open_house(settings), by).waited_in_vain:
+        click.echo("not all that was due was called in time: is a worker running?", err=True)
     _tell(settings, as_json)
 
 
