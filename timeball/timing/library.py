@@ -20,7 +20,7 @@ from timeball.timing.walls import ONE_DAY, Times
 
 _CALL_COST = 40
 _PERIOD_COST = {Freq.YEARLY: 60, Freq.MONTHLY: 8, Freq.WEEKLY: 6}
-_POSITION_COST = 24
+_POSITION_COST = {Freq.YEARLY: 24, Freq.MONTHLY: 3, Freq.WEEKLY: 2}
 _ONCE = 10_000
 """An interval of years after which dateutil ends by itself: the next would not be a date."""
 
@@ -85,7 +85,7 @@ def _walk(rule: RRule, first: date, times: Times, budget: Budget) -> Iterator[da
     budget.spend(_CALL_COST + len(times) // 3)
     interval = _PaidInterval(rule.interval)
     interval.budget = budget
-    interval.cost = _PERIOD_COST[rule.freq] + _POSITION_COST * len(rule.positions)
+    interval.cost = _PERIOD_COST[rule.freq] + _POSITION_COST[rule.freq] * len(rule.positions)
     return iter(
         dateutil_rrule.rrule(
             int(rule.freq),  # type: ignore[arg-type]  # the stub wants its literal numbers
