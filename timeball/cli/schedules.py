@@ -1,0 +1,252 @@
+"""`timeball schedules`: look at them, steer them, bring them from elsewhere, keep them in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from timeball.cli.common import data_option
+from timeball.errors import ConfigError
+
+
+class Remote:
+    """The API of a running Timeball, with `requests`."""
+
+    def __init__(self, data: Path | None) -> None:
+        import requests
+
+        url, key = os.environ.get("TIMEBALL_URL"), os.environ.get("TIMEBALL_KEY")
+        if data is not None:
+            from timeball.up.folder import read_run
+
+            _, facts = read_run(data)
+            url, key = facts.get("url"), facts.get("api_key")
+        if not url or not key:
+            raise ConfigError(
+                [
+                    "where Timeball is was not said: set TIMEBALL_URL and TIMEBALL_KEY, "
+                    "or name the data folder of a running `timeball up` with --data"
+                ]
+            )
+        self.base = url.rstrip("/").removesuffix("/v2") + "/v2"
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {key}"
+
+    def __call__(self, method: str, path: str, **options: Any) -> Any:
+        """An answer's JSON, None without a body. Raises ClickException with what the API says is wrong."""
+        return self.answer(method, path, **options)[0]
+
+    def answer(self, method: str, path: str, **options: Any) -> tuple[Any, str | None]:
+        """(JSON, the next page's cursor) of an answer."""
+        import requests
+
+        try:
+            answer = self.session.request(method, self.base + path, timeout=30, **options)
+            told = answer.json() if answer.content else None
+        except (requests.RequestException, ValueError) as error:
+            raise click.ClickException(f"{self.base} does not answer: {error}") from None
+        if answer.status_code >= 400:
+            raise click.ClickException(str(told.get("message", told) if told else answer.reason))
+        return told, answer.headers.get("X-Next-Cursor")
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every schedule of the project, newest first."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            params: dict[str, Any] = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
+            page, cursor = self.answer("GET", "/schedules", params=params)
+            found += page
+        return found
+
+    def id_of(self, word: str) -> str:
+        """The id of a schedule by its id or its name. Raises ClickException."""
+        if len(word) == 36 and word.count("-") == 4:
+            return word
+        found = self("GET", "/schedules", params={"name": word})
+        if len(found) != 1:
+            raise click.ClickException(f"{len(found)} schedules have the name {word!r}: give an id")
+        return str(found[0]["id"])
+
+
+@click.group()
+def schedules() -> None:
+    """Look at schedules, steer them, bring them from elsewhere, keep them in a file.
+
+    Reads TIMEBALL_URL and TIMEBALL_KEY, or --data for a `timeball up` on this machine.
+    """
+
+
+@schedules.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As the API has them.")
+@data_option
+def list_(as_json: bool, data: Path | None) -> None:
+    """List the schedules, newest first, with their next instant."""
+    found = Remote(data).all()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for one in found:
+        when = "paused" if one["paused"] else one["scheduled_for"] or "ended"
+        rule = one["cron"] or one["rrule"].replace("\n", " ")
+        click.echo(f"{one['id']}  {when:<24}  {rule:<24}  {one['name'] or one['request']['url']}")
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME")
+@data_option
+def pause(schedule: str, data: Path | None) -> None:
+    """Let a schedule make no more tasks; those not yet called are taken back."""
+    remote = Remote(data)
+    remote("POST", f"/schedules/{remote.id_of(schedule)}/pause")
+    click.echo(f"paused {schedule}")
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME")
+@data_option
+def resume(schedule: str, data: Path | None) -> None:
+    """End a pause."""
+    remote = Remote(data)
+    told = remote("POST", f"/schedules/{remote.id_of(schedule)}/resume")
+    click.echo(f"resumed {schedule}: next at {told['scheduled_for']}")
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME")
+@data_option
+def run(schedule: str, data: Path | None) -> None:
+    """Make an extra task of a schedule now."""
+    remote = Remote(data)
+    click.echo(f"task {remote('POST', f'/schedules/{remote.id_of(schedule)}/run')['id']}")
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME|RULE")
+@click.option("-n", type=click.IntRange(1, 100), default=5, show_default=True, help="How many.")
+@click.option("--timezone", default="UTC", show_default=True, help="In which a RULE is read.")
+@data_option
+def preview(schedule: str, n: int, timezone: str, data: Path | None) -> None:
+    """Show when a schedule fires next, or a RULE such as '0 9 * * 1-5' or FREQ=DAILY would."""
+    remote = Remote(data)
+    if " " in schedule or "FREQ=" in schedule or schedule.startswith("@"):
+        kind = "rrule" if "FREQ=" in schedule else "cron"
+        sent = {kind: schedule, "timezone": timezone, "n": n}
+        told = remote("POST", "/schedules/preview", json=sent)
+    else:
+        path = f"/schedules/{remote.id_of(schedule)}/preview"
+        told = remote("GET", path, params={"n": n})
+    click.echo(told["rule"])
+    for one in told["next"]:
+        flags = "  moved out of a gap" if one["gap"] else "  comes twice" if one["fold"] else ""
+        click.echo(f"{one['occurrence']}  {one['local']}{flags}")
+
+
+_URL = click.option("--url", help="Where calls go that name no URL of their own.")
+_YES = click.option("--yes", is_flag=True, help="Make the changes without asking.")
+_YAML = click.option("--yaml", "as_yaml", is_flag=True, help="Only print them, for `apply`.")
+
+
+@schedules.command("import")
+@click.argument("kind", type=click.Choice(["crontab", "celery", "eventbridge"]))
+@click.argument("source", metavar="FILE|MODULE:ATTRIBUTE")
+@_URL
+@click.option("--timezone", default="UTC", show_default=True, help="Of a Celery app's crontabs.")
+@_YAML
+@_YES
+@data_option
+def import_(
+    kind: str,
+    source: str,
+    url: str | None,
+    timezone: str,
+    as_yaml: bool,
+    yes: bool,
+    data: Path | None,
+) -> None:
+    """Bring schedules from a crontab, a Celery beat_schedule or EventBridge Scheduler.
+
+    Celery's comes as JSON, or as MODULE:ATTRIBUTE of a program: that runs the program's code on this machine
+    with your rights, so name only what you trust.
+    """
+    import yaml
+
+    from timeball.cli import schedule_files
+
+    if kind == "celery" and not Path(source).exists():
+        click.echo(f"This runs the code of {source.partition(':')[0]}.", err=True)
+        if not yes:
+            click.confirm("Go on?", abort=True, err=True)
+        read = schedule_files.celery(schedule_files.celery_module(source), url, timezone)
+    else:
+        text = _text(Path(source))
+        if kind == "crontab":
+            read = schedule_files.crontab(text, url)
+        elif kind == "celery":
+            read = schedule_files.celery(_json(text, source), url, timezone)
+        else:
+            read = schedule_files.eventbridge(_json(text, source), url)
+    for why in read.left_out:
+        click.echo(f"left out: {why}", err=True)
+    if as_yaml:
+        click.echo(yaml.safe_dump({"schedules": read.schedules}, sort_keys=False), nl=False)
+        return
+    _apply(Remote(data), read.schedules, yes, prune=False)
+
+
+@schedules.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--prune", is_flag=True, help="Delete named schedules that the file does not have.")
+@_YES
+@data_option
+def apply(file: Path, prune: bool, yes: bool, data: Path | None) -> None:
+    """Make the schedules what a YAML file says, after showing what would change.
+
+    The file holds `schedules`, a list of what POST /schedules takes; each needs a `name`, by which it is found
+    again. `defaults` holds fields for all of them.
+    """
+    import yaml
+
+    try:
+        told = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
+        raise click.ClickException(f"{file} is not YAML: {error}") from None
+    if not isinstance(told, dict) or not set(told) <= {"defaults", "schedules"}:
+        raise click.ClickException(f"{file} must hold `schedules` and perhaps `defaults`, no more")
+    wanted = [{**(told.get("defaults") or {}), **one} for one in told.get("schedules") or ()]
+    _apply(Remote(data), wanted, yes, prune)
+
+
+def _apply(remote: Remote, wanted: list[dict[str, Any]], yes: bool, prune: bool) -> None:
+    from timeball.cli.schedule_diff import plan
+
+    steps = plan(wanted, remote.all(), prune)
+    for step in steps:
+        click.echo("\n".join(step.words))
+    same = len(wanted) - sum(step.in_file for step in steps)
+    click.echo(f"{len(steps)} to change, {same} as they are")
+    if not steps:
+        return
+    if not yes:
+        click.confirm("Make these changes?", abort=True)
+    for step in steps:
+        remote(step.method, step.path, **({"json": step.sent} if step.sent is not None else {}))
+    click.echo(f"{len(steps)} changed")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"cannot read {path}: {error}") from None
+
+
+def _json(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.ClickException(f"{source} is not JSON: {error}") from None
