@@ -13,6 +13,7 @@ import click
 import timeball
 from timeball.cli.clock import clock
 from timeball.cli.keys import keys
+from timeball.cli.schedules import schedules
 from timeball.errors import ConfigError, TimeballError
 
 BEGAN = time.monotonic()
@@ -29,6 +30,7 @@ def cli() -> None:
 
 cli.add_command(keys)
 cli.add_command(clock)
+cli.add_command(schedules)
 
 
 def main() -> None:
