@@ -17,6 +17,8 @@ from typing import Any, cast
 from timeball.errors import ConfigError
 
 PREFIX = "TIMEBALL_"
+CLIENT = frozenset({"TIMEBALL_URL", "TIMEBALL_KEY"})
+"""No settings: they tell commands that speak to the API where it is, and with which key."""
 
 
 def _text(value: str) -> str:
@@ -268,7 +270,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values: dict[str, Any] = {}
     faults: list[str] = []
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable in CLIENT:
             continue
         name, raw = variable.removeprefix(PREFIX), environ[variable]
         if name not in known and name.endswith("_FILE") and name.removesuffix("_FILE") in known:
