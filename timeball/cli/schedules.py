@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,8 @@ def run(schedule: str, data: Path | None) -> None:
 def preview(schedule: str, n: int, timezone: str, data: Path | None) -> None:
     """Show when a schedule fires next, or a RULE such as '0 9 * * 1-5' or FREQ=DAILY would."""
     remote = Remote(data)
-    if " " in schedule or "FREQ=" in schedule or schedule.startswith("@"):
-        kind = "rrule" if "FREQ=" in schedule else "cron"
+    kind = "rrule" if "FREQ=" in schedule else "cron"
+    if kind == "rrule" or re.match(r"@|[0-9*]\S*( \S+){4,5}$", schedule):
         sent = {kind: schedule, "timezone": timezone, "n": n}
         told = remote("POST", "/schedules/preview", json=sent)
     else:
