@@ -244,6 +244,10 @@ class Settings:
     public_url: str | None = _setting(
         _text, None, "The address under which users reach the API, for links in answers."
     )
+    inbox_url: str | None = _setting(
+        _text, None, "Where the inbox is, for the dashboard's links and first commands."
+    )
+    flower_url: str | None = _setting(_text, None, "Where Flower is, for a link on the dashboard.")
     log_format: str = _setting(
         _choice("auto", "json", "text"), "auto", "json for servers, text for terminals; auto looks."
     )

@@ -1,0 +1,69 @@
+"""Signing in by a one-time link, signing out, choosing a project."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+
+from api.dashboard.desk import Desk, see
+from api.dashboard.sessions import PROJECT
+from timeball import logs
+from timeball.store import logins
+
+PROJECT_LIFE_SECONDS = 365 * 86400
+
+log = logs.get(__name__)
+
+
+def add(made: Blueprint, desk: Desk) -> None:
+    """Add the pages that need no role."""
+
+    def sign_in() -> Response:
+        text = request.args.get("t", "")
+        if not text:
+            if desk.sessions.find(desk.house, request) is not None:
+                return see(url_for("dashboard.overview"))
+            return _page(401)
+        address = request.remote_addr or ""
+        if not logins.may_try(desk.house.client, address):
+            return _page(
+                429, "Too many tries from your address. Wait a minute, then use a fresh link."
+            )
+        visitor = logins.take_link(desk.house.client, text) if len(text) <= 100 else None
+        if visitor is None:
+            return _page(401, "This link was used already, or is older than 15 minutes.")
+        answer = see(url_for("dashboard.overview"))
+        desk.sessions.begin(visitor, answer, request)
+        log.info("a visitor signed in", visitor=visitor.name, role=visitor.role)
+        return answer
+
+    def sign_out() -> Response:
+        session = desk.sessions.find(desk.house, request)
+        answer = see(url_for("dashboard.sign_in"))
+        if session is not None and desk.sessions.right(session, request.form.get("csrf", "")):
+            desk.sessions.end(desk.house, session, answer)
+        return answer
+
+    def choose() -> Response:
+        answer = redirect(url_for("dashboard.overview"), 303)
+        done = Response(status=303, headers={"Location": answer.headers["Location"]})
+        done.set_cookie(
+            PROJECT,
+            request.args.get("id", "")[:40],
+            max_age=PROJECT_LIFE_SECONDS,
+            path="/dashboard",
+            httponly=True,
+            samesite="Lax",
+        )
+        return done
+
+    made.add_url_rule("/login", "sign_in", sign_in, methods=["GET"])
+    made.add_url_rule("/logout", "sign_out", sign_out, methods=["POST"])
+    made.add_url_rule("/project", "choose", choose, methods=["GET"])
+
+
+def _page(status: int, message: str = "") -> Response:
+    text = render_template("login.html", message=message)
+    answer = Response(text, status, content_type="text/html; charset=utf-8")
+    if status == 429:
+        answer.headers["Retry-After"] = "60"
+    return answer

@@ -1,0 +1,97 @@
+"""Forms whose fields are named as the API's, so that its own rules check them and name the wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.mergent.errors import Fault, Rejected
+from timeball.errors import InvalidField
+
+
+@dataclass
+class Form:
+    """What was typed, by the API's names, and what is wrong with it."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def wrong(self, name: str) -> str:
+        """What is wrong with a field, as a sentence; empty when nothing is."""
+        return "; ".join(self.faults.get(name, ()))
+
+    @property
+    def rest(self) -> list[str]:
+        """What is wrong and belongs to no field of the form."""
+        known = set(self.values)
+        return [
+            f"{name} {words}".strip()
+            for name, said in self.faults.items()
+            if name not in known
+            for words in said
+        ]
+
+    def reject(self, error: Rejected | InvalidField) -> None:
+        """Put faults to the fields that they are about."""
+        faults: Iterable[Fault] = (
+            error.faults if isinstance(error, Rejected) else [Fault(error.field, error.message)]
+        )
+        for fault in faults:
+            name, message = fault.param, fault.message
+            if name.startswith("request.headers."):
+                message = f"{name.removeprefix('request.headers.')}: {message}"
+                name = "request.headers"
+            if name.startswith("tags"):
+                name = "tags"
+            self.faults.setdefault(name, []).append(message)
+
+
+def typed(sent: Mapping[str, str], names: Iterable[str]) -> Form:
+    """The form as it was sent. Line ends are made those of the web."""
+    return Form({name: sent.get(name, "").replace("\r\n", "\n") for name in names})
+
+
+def headers(form: Form, name: str = "request.headers") -> dict[str, str]:
+    """A header a line, `Name: value`."""
+    found: dict[str, str] = {}
+    for line in form[name].split("\n"):
+        if not line.strip():
+            continue
+        key, colon, value = line.partition(":")
+        if not colon:
+            raise Rejected([Fault(name, f"{line[:60]!r} must be written as Name: value")])
+        found[key.strip()] = value.strip()
+    return found
+
+
+def request_of(form: Form) -> dict[str, Any]:
+    """The `request` of a task or schedule, with only what was typed."""
+    out: dict[str, Any] = {"url": form["request.url"].strip()}
+    if form["request.method"] not in ("", "POST"):
+        out["method"] = form["request.method"]
+    sent = headers(form)
+    if sent:
+        out["headers"] = sent
+    if form["request.body"]:
+        out["body"] = form["request.body"]
+    return out
+
+
+def plain(form: Form, names: Iterable[str]) -> dict[str, Any]:
+    """Those fields that were filled in, as text."""
+    return {name: form[name].strip() for name in names if form[name].strip()}
+
+
+def words(text: str) -> list[str]:
+    """Words between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def number(form: Form, name: str) -> Any:
+    """A whole number where one was typed, else the text, for the rule to refuse."""
+    text = form[name].strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else text

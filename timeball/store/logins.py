@@ -1,0 +1,105 @@
+"""Who may enter the dashboard: links that sign in once, sessions that were ended, and the audit log of writes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from timeball.ids import token
+from timeball.model.visitor import Role, Visitor, Written
+from timeball.store import codec, keys
+from timeball.store.scripts import Client, store_errors
+
+PREFIX = keys.prefix(0)
+LINK_LIFE = timedelta(minutes=15)
+TRIES_A_MINUTE = 20
+"""How often one address may come with a link that is not alive."""
+AUDIT_KEPT = 10_000
+TEXT_KEPT = 500
+
+
+def make_link(client: Client, visitor: Visitor) -> str:
+    """A token that signs the visitor in once, within LINK_LIFE. The store keeps its digest only."""
+    text = token(40)
+    value = orjson.dumps({"name": visitor.name, "role": visitor.role})
+    with store_errors():
+        client.set(_link(text), value, ex=LINK_LIFE)
+    return text
+
+
+def link_path(text: str) -> str:
+    """The path and query at which a token signs in."""
+    return f"/dashboard/login?t={text}"
+
+
+def take_link(client: Client, text: str) -> Visitor | None:
+    """The visitor of a token, which ends with this; None when it was used, is too old, or never was."""
+    with store_errors():
+        raw = client.getdel(_link(text))
+    if raw is None:
+        return None
+    found = orjson.loads(raw)
+    return Visitor(found["name"], Role(found["role"]))
+
+
+def _link(text: str) -> str:
+    return f"{PREFIX}login:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def may_try(client: Client, address: str) -> bool:
+    """Counts a try to sign in; False when there were too many in this minute."""
+    key = f"{PREFIX}logins:{address[:64]}"
+    with store_errors():
+        count = client.incr(key)
+        if count == 1:
+            client.expire(key, 60)
+    return int(count) <= TRIES_A_MINUTE
+
+
+def end_session(client: Client, session_id: str, life: timedelta) -> None:
+    """Let a session be known as ended for as long as its cookie would be believed."""
+    with store_errors():
+        client.set(f"{PREFIX}out:{session_id}", 1, ex=life)
+
+
+def has_ended(client: Client, session_id: str) -> bool:
+    """Whether a session was signed out."""
+    with store_errors():
+        return bool(client.exists(f"{PREFIX}out:{session_id}"))
+
+
+def write_down(client: Client, line: Written) -> None:
+    """Add a line to the audit log, which keeps the last AUDIT_KEPT."""
+    value = orjson.dumps(
+        [
+            codec.to_ms(line.at),
+            line.name,
+            line.role,
+            line.address,
+            line.project,
+            line.verb,
+            *(text[:TEXT_KEPT] for text in (line.subject, line.before, line.after)),
+        ]
+    )
+    with store_errors(), client.pipeline(transaction=True) as pipe:
+        pipe.lpush(f"{PREFIX}audit", value)
+        pipe.ltrim(f"{PREFIX}audit", 0, AUDIT_KEPT - 1)
+        pipe.execute()
+
+
+def audit(client: Client, start: int, count: int) -> list[Written]:
+    """Lines of the audit log, newest first."""
+    with store_errors():
+        found = client.lrange(f"{PREFIX}audit", start, start + count - 1)
+    out = []
+    for raw in found:
+        at_ms, name, role, *rest = orjson.loads(raw)
+        out.append(Written(codec.from_ms(at_ms), name, Role(role), *rest))
+    return out
+
+
+def real_now() -> datetime:
+    """The wall clock, by which people read the audit log; a virtual clock does not move it."""
+    return datetime.now(UTC)
