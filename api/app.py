@@ -7,7 +7,7 @@ from http import HTTPStatus
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from api import health
+from api import dashboard, health
 from api.answers import SAFETY, Answer, reply, request_id
 from api.door import App, Door
 from api.mergent import routes, schedules
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> App:
         dialect = routes.blueprint(app.door, name)
         schedules.add(dialect, app.door)
         app.register_blueprint(dialect, url_prefix=prefix)
+    dashboard.add(app)
     _answer_errors(app)
     app.after_request(_make_safe)
     return app

@@ -37,9 +37,14 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `clock` | string | milliseconds that the virtual clock is ahead; development only | until reset |
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |
 | `m:<project>:<minute>`, `h:<project>:<hour>` | hash | counters for charts | 25 hours; 8 days |
+| `steps:<project>` | set | first steps on the dashboard that were done | for ever |
 | `projects` | hash | id to project record | for ever |
 | `keys` | hash | id to key record | for ever |
 | `pid:<name>` | string | name of a project to its id | for ever |
+| `login:<digest>` | string | visitor whom a link to the dashboard lets in, once | 15 minutes |
+| `logins:<address>` | string | tries to sign in from an address | a minute |
+| `out:<session>` | string | a session of the dashboard that was ended | as its cookie |
+| `audit` | list | the last 10,000 writes made on the dashboard | for ever |
 """
 
 from __future__ import annotations
