@@ -28,10 +28,10 @@ LABEL org.opencontainers.image.title="Timeball" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/timeball/bin:$PATH TIMEBALL_LOG_FORMAT=json
 
-# The two folders give the named volumes of docker-compose.yml their owner.
+# The folders give the named volumes of docker-compose.yml their owner.
 RUN groupadd --gid 10001 timeball \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin timeball \
-    && install -d -o 10001 -g 10001 -m 0700 /run/timeball /data
+    && install -d -o 10001 -g 10001 -m 0700 /run/timeball /data /var/lib/timeball/exports
 COPY --from=build /opt/timeball /opt/timeball
 
 USER 10001:10001

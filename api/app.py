@@ -8,10 +8,12 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from api import dashboard, health
-from api.answers import SAFETY, Answer, reply, request_id
+from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
 from api.mergent import routes, schedules
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
+from api.spaaza import routes as spaaza
+from api.spaaza.errors import reply
 from timeball import logs
 from timeball.errors import Conflict, InvalidField, NotFound, StoreFull, StoreUnavailable
 from timeball.settings import Settings, load
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None) -> App:
         schedules.add(dialect, app.door)
         app.register_blueprint(dialect, url_prefix=prefix)
     dashboard.add(app)
+    spaaza.add(app)
     _answer_errors(app)
     app.after_request(_make_safe)
     return app

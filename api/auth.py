@@ -29,12 +29,17 @@ _GRANTS = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a request is served. `retries` is the project's switch."""
+    """On whose behalf a request is served. `retries` is the project's switch, `chain` its number if it has one.
+
+    A `pair`, which is a key of the form `id:secret`, speaks the Spaaza dialect where the body does not decide.
+    """
 
     project: str
     key_id: str
     scopes: frozenset[Scope]
     retries: bool
+    chain: int | None = None
+    pair: bool = False
 
 
 class Doorman:
@@ -66,7 +71,9 @@ class Doorman:
         project = projects.get_project(house.client, house.vault, key.project)
         if len(self._known) >= KNOWN_LIMIT:
             self._known.clear()
-        caller = Caller(project.id, key.id, key.scopes, project.retries)
+        caller = Caller(
+            project.id, key.id, key.scopes, project.retries, project.chain, pair=":" in text
+        )
         entry = (caller, time.monotonic() + KNOWN_FOR_SECONDS)
         self._known[digest] = entry
         return entry

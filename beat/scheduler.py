@@ -22,7 +22,7 @@ from celery.beat import Scheduler
 
 from beat.nap import Nap
 from timeball import logs
-from timeball.dispatch import upkeep
+from timeball.dispatch import export_files, upkeep
 from timeball.dispatch.expand import expand
 from timeball.dispatch.house import House, open_house
 from timeball.errors import StoreError
@@ -73,6 +73,7 @@ class DutyScheduler(Scheduler):
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
+            Duty("sweep", 30.0, export_files.sweep),
         """There is no schedule of Celery's own: everything is in the store."""
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:

@@ -105,6 +105,16 @@ def pump(shard: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+@app.task(name=queue.EXPORT_JOB)
+def export(shard: int) -> None:
+    """Write the exports of a shard that are due."""
+    from workers.export import Exporter  # the databases' libraries: pumps do without
+
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    done = Exporter(_house(), shard, worker, lambda: bool(_stopping.value)).run()
+    log.info("the exporter sleeps", shard=shard, exports=done)
+
+
 class RollCall(bootsteps.StartStopStep):
     """The worker's main process signs the roll every two seconds."""
 
@@ -126,15 +136,20 @@ class RollCall(bootsteps.StartStopStep):
             return
         facts = {"processes": parent.concurrency, "version": __version__}
         try:
-            roll.sign_in(self.client, "worker", self.who, facts)
+            roll.sign_in(self.client, self.role(parent), self.who, facts)
         except StoreError:
             log.debug("the roll could not be signed")
+
+    def role(self, parent: Any) -> str:
+        """Which of the two sorts of workers this is: by what it consumes."""
+        consumed = set(parent.app.amqp.queues.consume_from)
+        return "exporter" if consumed == {queue.EXPORT_QUEUE} else "worker"
 
     def stop(self, parent: Any) -> None:
         if self.entry is not None:
             self.entry.cancel()
         try:
-            roll.sign_off(self.client, "worker", self.who)
+            roll.sign_off(self.client, self.role(parent), self.who)
         except StoreError:
             log.debug("the roll could not be signed off")
 

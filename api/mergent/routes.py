@@ -20,6 +20,7 @@ from api.mergent import lists
 from api.mergent.dump import Dumper, dump_attempt
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from api.mergent.schemas import Reader, Terms
+from api.spaaza.tasks import Exports
 from timeball import logs
 from timeball.dispatch import intake
 from timeball.errors import Conflict, InvalidField, NotFound
@@ -52,6 +53,7 @@ class Tasks:
 
     def __init__(self, door: Door) -> None:
         self.door = door
+        self.spaaza = Exports(door)
 
     @cached_property
     def reader(self) -> Reader:
@@ -68,8 +70,10 @@ class Tasks:
         if type(data) is list:
             message = "must be an object: several tasks go to /tasks/batch-create"
             raise Rejected([Fault("", message)])
-        key, fingerprint = _idempotency(call.request, raw)
         caller = call.caller
+        if self.spaaza.wants(caller, data):
+            return self.spaaza.take(caller, call.request, data)
+        key, fingerprint = _idempotency(call.request, raw)
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
         taken = self._submit(caller, [draft])[0]
         if taken.task is None:
@@ -230,24 +234,31 @@ ROUTES: tuple[tuple[str, str, str, Scope], ...] = (
 )
 """Method, path, verb of `Tasks`, and the scope a key needs."""
 
+_SHARED = frozenset({"find", "get", "delete", "cancel"})
+"""Verbs that both dialects have under one path, and whose requests have no body: the key decides."""
+
 
 def blueprint(door: Door, name: str) -> Blueprint:
     """The routes, to be registered under a prefix."""
     tasks = Tasks(door)
     made = Blueprint(name, __name__)
     for method, path, verb, scope in ROUTES:
-        view = guarded(door, getattr(tasks, verb), scope)
+        other = getattr(tasks.spaaza, verb) if verb in _SHARED else None
+        view = guarded(door, getattr(tasks, verb), scope, other)
         made.add_url_rule(path, verb, view, methods=[method])
     return made
 
 
-def guarded(door: Door, verb: View, scope: Scope) -> View:
+def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> View:
     """The verb behind the door: its caller must hold a key with the scope."""
 
     def view(**path: str) -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]
         authorization = current.environ.get("HTTP_AUTHORIZATION")
-        return verb(Call(door.doorman.admit(door.house, authorization, scope), current), **path)
+        caller = door.doorman.admit(door.house, authorization, scope)
+        if other is not None and caller.pair:
+            return other(caller, current, **path)
+        return verb(Call(caller, current), **path)
 
     return view
 

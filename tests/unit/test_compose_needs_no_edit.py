@@ -50,6 +50,7 @@ def test_only_what_makes_or_takes_calls_leaves_the_network_of_the_store() -> Non
     assert SERVICES["redis"]["networks"] == SERVICES["beat"]["networks"] == ["store"]
     assert {name for name, s in SERVICES.items() if "egress" in s.get("networks", [])} == {
         "worker",
+        "exporter",
         "inbox",
     }
 

@@ -25,7 +25,7 @@ from timeball.dispatch.house import House
 pytestmark = pytest.mark.stack
 
 CLI = [sys.executable, "-c", "from timeball.cli import main; main()"]
-ROLES = {"up", "api", "worker", "beat", "redis", "flower", "inbox"}
+ROLES = {"up", "api", "worker", "exporter", "beat", "redis", "flower", "inbox"}
 
 
 @dataclass

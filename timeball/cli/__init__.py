@@ -16,6 +16,7 @@ from timeball.cli.keys import keys
 from timeball.cli.schedules import schedules
 from timeball.errors import ConfigError, TimeballError
 
+from timeball.cli.sources import sources
 BEGAN = time.monotonic()
 PORT = click.IntRange(0, 65535)
 
@@ -35,6 +36,7 @@ cli.add_command(schedules)
 
 def main() -> None:
     """The console script. What is wrong is said in words, all of it at once, with exit code 2."""
+cli.add_command(sources)
     try:
         code = cli.main(standalone_mode=False)
     except TimeballError as error:
@@ -165,6 +167,16 @@ def worker(concurrency: int | None, name: str) -> None:
 def beat() -> None:
     """Run a beat: it keeps the clock. Any number may run; one leads, the others stand by."""
     from timeball.up import commands
+@cli.command()
+@click.option("--concurrency", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--name", default="exporter", show_default=True, help="Name of the node on this host.")
+def exporter(concurrency: int, name: str) -> None:
+    """Run an exporter: it writes the files of exports."""
+    from timeball.up import commands
+
+    _become(lambda: commands.exporter(concurrency, name))
+
+
 
     _become(commands.beat)
 

@@ -56,6 +56,11 @@ def every(house: House, project: str) -> list[Source]:
     return [from_json(orjson.loads(text)) for text in texts]
 
 
+def shown(source: Source) -> dict[str, Any]:
+    """A source as answers show it: the URL is hidden, for it holds a password."""
+    return {**to_json(source), "url": None if source.url is None else "hidden"}
+
+
 def remove(house: House, project: str, index: str) -> None:
     """Forget a source; exports of it that wait will end in an error. Raises NotFound."""
     if not sources.remove(house.client, house.prefix(project), project, index):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from timeball import queue
+
 API_THREADS = 32
 INBOX_THREADS = 128
 FLOWER_TASKS = 10_000
@@ -47,9 +49,18 @@ def _granian(
 
 
 def worker(processes: int, name: str = "worker") -> tuple[str, ...]:
-    """A Celery worker with a pool of that many processes."""
+    """A Celery worker with a pool of that many processes: it makes the calls."""
+    return _celery_worker(processes, name, queue.PUMP_QUEUE)
+
+
+def exporter(processes: int, name: str = "exporter") -> tuple[str, ...]:
+    """A Celery worker of its own for exports, which take long: calls never wait behind one."""
+    return _celery_worker(processes, name, queue.EXPORT_QUEUE)
+
+
+def _celery_worker(processes: int, name: str, consumed: str) -> tuple[str, ...]:
     return _python(
-        *("celery", "--quiet", "-A", "workers.app", "worker"),
+        *("celery", "--quiet", "-A", "workers.app", "worker", "--queues", consumed),
         *("--pool", "prefork", "--concurrency", str(processes)),
         *("--without-mingle", "--without-gossip", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
     )

@@ -24,7 +24,7 @@ from timeball.up.supervisor import Supervisor
 T = TypeVar("T")
 
 FLOWER_USER = "timeball"
-ROLES = ("up", "api", "worker", "beat", "redis", "flower", "inbox")
+ROLES = ("up", "api", "worker", "exporter", "beat", "redis", "flower", "inbox")
 
 # The doors go first, and the workers with them, so that calls in flight get the longest time to end; then the
 # inbox, where such a call may be going; then the store. 8.5 s in all if each uses up its patience.
@@ -166,6 +166,7 @@ class _Stack:
             "TIMEBALL_DEV": "1",
             "TIMEBALL_ALLOWED_TARGETS": "localhost",
             "TIMEBALL_PUBLIC_URL": self.url("api"),
+            "TIMEBALL_EXPORTS_DIR": str(self.folder.path / "exports"),
         }
         machine = given.own_addresses or _own_addresses(self.options.host)
         if machine:
@@ -247,6 +248,7 @@ class _Stack:
             probe=Probe.http(local, port, "/readyz"),
         )
         add("worker", commands.worker(self.options.workers), patience=_WORKER_SECONDS)
+        add("exporter", commands.exporter(1), patience=_WORKER_SECONDS)
         for number in range(1, self.options.beats + 1):
             add("beat" if number == 1 else f"beat-{number}", commands.beat(), role="beat")
         port = self.ports["inbox"].number
@@ -352,7 +354,7 @@ def _absolute(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with the paths in our settings made absolute: the programs stand in another folder."""
     return {
         name: str(Path(value).resolve())
-        if name.startswith(settings.PREFIX) and name.endswith("_FILE") and value
+        if name.startswith(settings.PREFIX) and name.endswith(("_FILE", "_DIR")) and value
         else value
         for name, value in environ.items()
     }

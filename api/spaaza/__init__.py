@@ -1,0 +1,1 @@
+"""The Spaaza dialect: tasks of a chain that export data, their sources and segments."""
