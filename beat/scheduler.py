@@ -69,11 +69,11 @@ class DutyScheduler(Scheduler):
             Duty("ring", 1.0, upkeep.ring),
             Duty("rescue", 0.5, upkeep.rescue),
             Duty("prune", 5.0, upkeep.prune),
+            Duty("sweep", 30.0, export_files.sweep),
         ]
         super().__init__(app, *args, **kwargs)
 
     def setup_schedule(self) -> None:
-            Duty("sweep", 30.0, export_files.sweep),
         """There is no schedule of Celery's own: everything is in the store."""
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:

@@ -14,9 +14,9 @@ import timeball
 from timeball.cli.clock import clock
 from timeball.cli.keys import keys
 from timeball.cli.schedules import schedules
+from timeball.cli.sources import sources
 from timeball.errors import ConfigError, TimeballError
 
-from timeball.cli.sources import sources
 BEGAN = time.monotonic()
 PORT = click.IntRange(0, 65535)
 
@@ -32,11 +32,11 @@ def cli() -> None:
 cli.add_command(keys)
 cli.add_command(clock)
 cli.add_command(schedules)
+cli.add_command(sources)
 
 
 def main() -> None:
     """The console script. What is wrong is said in words, all of it at once, with exit code 2."""
-cli.add_command(sources)
     try:
         code = cli.main(standalone_mode=False)
     except TimeballError as error:
@@ -164,10 +164,6 @@ def worker(concurrency: int | None, name: str) -> None:
 
 
 @cli.command()
-def beat() -> None:
-    """Run a beat: it keeps the clock. Any number may run; one leads, the others stand by."""
-    from timeball.up import commands
-@cli.command()
 @click.option("--concurrency", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--name", default="exporter", show_default=True, help="Name of the node on this host.")
 def exporter(concurrency: int, name: str) -> None:
@@ -177,6 +173,10 @@ def exporter(concurrency: int, name: str) -> None:
     _become(lambda: commands.exporter(concurrency, name))
 
 
+@cli.command()
+def beat() -> None:
+    """Run a beat: it keeps the clock. Any number may run; one leads, the others stand by."""
+    from timeball.up import commands
 
     _become(commands.beat)
 
