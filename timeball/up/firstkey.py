@@ -1,4 +1,5 @@
-"""Makes sure that the development key in a file is alive; run by `up` once Redis answers.
+"""Makes sure that the development key in a file is alive, and a link to the dashboard; run by `up` once
+Redis answers.
 
 A program of its own, so that the supervisor itself need not load the store's libraries.
 """
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from timeball import settings
 from timeball.errors import ConfigError, TimeballError
-from timeball.store import projects
+from timeball.model.visitor import Role, Visitor
+from timeball.store import logins, projects
 from timeball.store.scripts import Client, connect
 from timeball.up.folder import write_atomically
 
@@ -38,7 +40,10 @@ def main(words: list[str]) -> int:
         loaded = settings.load()
         if loaded.secret is None:
             raise ConfigError(["TIMEBALL_SECRET is not set"])
-        ensure(connect(loaded.redis_url), projects.Vault(loaded.secret), Path(words[0]))
+        client = connect(loaded.redis_url)
+        ensure(client, projects.Vault(loaded.secret), Path(words[0]))
+        link = logins.make_link(client, Visitor("up", Role.ADMIN))
+        write_atomically(Path(words[1]), logins.link_path(link) + "\n")
     except TimeballError as error:
         print(f"no development key: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ run.json         settings and addresses of the run, for `--data`; gone when noth
 secret           the master secret, made at the first start
 api_key          the development key, so that each start prints the same
 flower_password  of the user `timeball`
+login            where the dashboard lets in, once and for 15 minutes; new at each start
 redis.conf, redis.pid, redis.sock, appendonlydir/   the embedded store
 """
 
@@ -45,6 +46,15 @@ class Folder:
     @property
     def key_file(self) -> Path:
         return self.path / "api_key"
+
+    @property
+    def login_file(self) -> Path:
+        """Path and query at which the dashboard lets in once; of this run or, until it has one, of the last."""
+        return self.path / "login"
+
+    def login_path(self) -> str:
+        """What follows the API's address in the link to the dashboard."""
+        return self.login_file.read_text().strip() if self.login_file.exists() else "/dashboard"
 
     @property
     def lock_descriptor(self) -> int:

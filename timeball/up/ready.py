@@ -37,6 +37,7 @@ def block(
     else:
         state.append("redis ok (yours)")
     rows = [
+        ("Dashboard", facts["login_url"], ""),
         ("API", f"{facts['url']}/v2", f"health at {facts['url']}/readyz"),
         ("Inbox", facts["inbox_url"], "shows each test call; its page tells how to make it fail"),
     ]
@@ -56,8 +57,8 @@ def block(
             "",
             f"  {f'ready in {seconds:.1f} s' if seconds is not None else 'running'}   {'  '.join(state)}",
             "",
-            *(f"  {name:<8} {what!s:<{wide}}  {why}".rstrip() for name, what, why in rows),
-            f"  {'Calls':<8} may reach {reach} (TIMEBALL_ALLOWED_TARGETS), never our own ports {closed}",
+            *(f"  {name:<9} {what!s:<{wide}}  {why}".rstrip() for name, what, why in rows),
+            f"  {'Calls':<9} may reach {reach} (TIMEBALL_ALLOWED_TARGETS), never our own ports {closed}",
             "",
             f"  Try: {curl(facts)}",
             "",

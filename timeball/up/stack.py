@@ -166,6 +166,8 @@ class _Stack:
             "TIMEBALL_DEV": "1",
             "TIMEBALL_ALLOWED_TARGETS": "localhost",
             "TIMEBALL_PUBLIC_URL": self.url("api"),
+            "TIMEBALL_INBOX_URL": self.url("inbox"),
+            **({"TIMEBALL_FLOWER_URL": self.url("flower")} if "flower" in self.ports else {}),
             "TIMEBALL_EXPORTS_DIR": str(self.folder.path / "exports"),
         }
         machine = given.own_addresses or _own_addresses(self.options.host)
@@ -268,7 +270,8 @@ class _Stack:
                 probe=Probe.http("127.0.0.1", port, "/", expects=b"HTTP/1.1 401"),
                 extra={"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{self.flower_password}"},
             )
-        key = (sys.executable, "-P", "-m", "timeball.up.firstkey", str(self.folder.key_file))
+        files = (str(self.folder.key_file), str(self.folder.login_file))
+        key = (sys.executable, "-P", "-m", "timeball.up.firstkey", *files)
         add("key", key, once=True)
         return found
 
@@ -290,7 +293,7 @@ class _Stack:
             "url": self.url("api"),
             "api_key": key.read_text().strip() if key.exists() else None,
             "inbox_url": self.url("inbox"),
-            "login_url": self.url("api") + "/",
+            "login_url": self.url("api") + self.folder.login_path(),
             "redis_url": self.redis_url,
             "flower_url": self.url("flower") if flower else None,
             "flower_user": FLOWER_USER if flower else None,
