@@ -13,6 +13,7 @@ import click
 import timeball
 from timeball.cli.clock import clock
 from timeball.cli.keys import keys
+from timeball.cli.login import login
 from timeball.cli.schedules import schedules
 from timeball.cli.sources import sources
 from timeball.errors import ConfigError, TimeballError
@@ -31,6 +32,7 @@ def cli() -> None:
 
 cli.add_command(keys)
 cli.add_command(clock)
+cli.add_command(login)
 cli.add_command(schedules)
 cli.add_command(sources)
 
@@ -222,7 +224,25 @@ def info(data: Path, as_json: bool) -> None:
     environment, facts = read_run(data)
     if not facts.get("pids"):
         raise ConfigError([f"timeball up on {data} is still starting"])
+    facts["login_url"] = _fresh_link(data) or facts["login_url"]
     click.echo(ready.as_json(facts) if as_json else ready.block(facts, environment), nl=not as_json)
+
+
+def _fresh_link(data: Path) -> str | None:
+    """A link to the dashboard, since that of the start may have been used; None while there is no store."""
+    from timeball.cli.common import settings_for
+    from timeball.cli.login import user_name
+    from timeball.errors import StoreError
+    from timeball.model.visitor import Role, Visitor
+    from timeball.store import logins
+    from timeball.store.scripts import connect
+
+    settings = settings_for(data)
+    try:
+        text = logins.make_link(connect(settings.redis_url), Visitor(user_name(), Role.ADMIN))
+    except StoreError:
+        return None
+    return f"{settings.public_url or ''}{logins.link_path(text)}"
 
 
 @cli.command()
