@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,9 +111,11 @@ class World:
 
 
 @pytest.fixture
-def world(house: House, project: Project) -> World:
+def world(house: House, project: Project) -> Iterator[World]:
     """An empty world at noon of 1 March 2027."""
-    return World(house, project)
+    made = World(house, project)
+    yield made
+    made.client.delete(f"{made.prefix}clock")
 
 
 def at(hour: int, minute: int = 0, second: int = 0) -> datetime:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.schedules.conftest import NOON, World, at
-from timeball.dispatch import schedules
+from timeball.dispatch import intake, schedules
 from timeball.errors import InvalidField
 from timeball.model.schedule import CatchUp, Fate, Overlap
 from timeball.model.task import Request, State
@@ -145,6 +145,24 @@ def test_a_claimed_task_is_left_alone_by_an_edit(world: World) -> None:
     world.finish(claimed)
     world.beat()
     assert len(world.tasks(made)) == 1
+
+
+def test_an_edit_never_repeats_what_was_claimed(world: World) -> None:
+    """Not even when the task has been forgotten since."""
+    for overlap in (Overlap.QUEUE_ONE, ALLOW):
+        made = world.make(overlap=overlap)
+        start = made.next_at
+        assert start is not None
+        world.set(start)
+        world.beat()
+        [done] = world.call()
+        intake.delete(world.house, world.project, done)
+        changed = schedules.update(
+            world.house, world.project, made.id, {"request": Request("http://localhost/new")}
+        )
+        assert world.tasks(made) == []
+        assert changed.runs == 1
+        schedules.delete(world.house, world.project, made.id)
 
 
 def test_a_pause_may_end_by_itself(world: World) -> None:

@@ -12,6 +12,7 @@ from timeball.store.codec import to_ms
 from timeball.store.schedule_codec import (
     FATE_CODES,
     HEAD,
+    NOBODY,
     decode,
     decode_entry,
     decode_rule,
@@ -30,7 +31,7 @@ CALL_AT_ONCE = 400
 class Kept:
     """A schedule as it was read: a write with this `head` changes nothing if anybody came first.
 
-    `pending` are the instants that became tasks which nobody has claimed yet, or that wait for one.
+    `pending` are the instants whose tasks may be unclaimed yet, and those that wait to become one.
     """
 
     schedule: Schedule
@@ -57,7 +58,9 @@ def read(client: Client, prefix: str, project: str, schedule_id: str) -> Kept:
     schedule = None if record is None else decode(schedule_id, record)
     if schedule is None or schedule.project != project:
         raise NotFound("there is no such schedule")
-    pending = {int.from_bytes(task_id[:6], "big") for task_id in made}
+    live: bytes = HEAD.unpack_from(record)[9]
+    ids = {*made, live} - {NOBODY}
+    pending = {int.from_bytes(task_id[:6], "big") for task_id in ids}
     pending |= {to_ms(decode_waiting(entry).at) for entry in waiting}
     return Kept(schedule, record[: HEAD.size], tuple(sorted(pending)))
 

@@ -58,7 +58,7 @@ local function make(s, id, at, due, fate)
   if code[1] == 0 then note(s, fate, at, due) end
   if fate == ASKED then return end
   s.live = id
-  if code[1] ~= 0 then return end
+  if code[1] ~= 0 or s.overlap ~= ALLOW then return end -- else `live` is the only one
   local pending = P .. 'sp:' .. s.id
   if redis.call('RPUSH', pending, id) == 1 then return end
   for _ = 1, 3 do -- of those before, forget the claimed
@@ -103,25 +103,30 @@ local function occur(s, id, at, due, fate)
   make(s, id, at, due, fate)
 end
 
--- take back what was made and nobody has claimed, and what waits
+-- Take back what was made and nobody has claimed, and what waits. Answers a set of their ids.
 local function drop(s)
-  local pending, waiting = P .. 'sp:' .. s.id, P .. 'sw:' .. s.id
-  for _, id in ipairs(redis.call('LRANGE', pending, 0, -1)) do
+  local pending, waiting, dropped = P .. 'sp:' .. s.id, P .. 'sw:' .. s.id, {}
+  local ids = redis.call('LRANGE', pending, 0, -1)
+  ids[#ids + 1] = s.live
+  for _, id in ipairs(ids) do
     if unclaimed(id) then
       local record = redis.call('GET', P .. 't:' .. id)
       local h = unpack_head(record)
       erase(id, h, record)
-      note(s, DROPPED, spec_of(h, record).oc, 0)
-      s.runs = math.max(s.runs - 1, 0)
+      dropped[id] = spec_of(h, record).oc
     end
   end
   for _, entry in ipairs(redis.call('LRANGE', waiting, 0, -1)) do
-    local _, at = struct.unpack('<c16d', entry)
+    local id, at = struct.unpack('<c16d', entry)
+    dropped[id] = at
+  end
+  for _, at in pairs(dropped) do
     note(s, DROPPED, at, 0)
     s.runs = math.max(s.runs - 1, 0)
   end
   redis.call('DEL', pending, waiting)
   redis.call('SREM', P .. 'ended', s.id)
+  return dropped
 end
 
 -- when a schedule is to be looked at again; beat is woken if that is before all others

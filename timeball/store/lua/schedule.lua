@@ -5,7 +5,7 @@
 -- ARGV[3]  the head as it was read, '' for a new one
 -- ARGV[4]  record, ARGV[5] its name before, ARGV[6] its name now ('' none)
 -- ARGV[7]  bell horizon in ms
--- ARGV[8..] 4 values an occurrence that stays: task id, instant, due, fate
+-- ARGV[8..] 4 values an occurrence that stays, if it is taken back: task id, instant, due, fate
 -- Answers {code, ms until the bell or -1, record}: 0 written, 1 changed meanwhile: read again; nil
 -- when it is gone.
 local id, key = ARGV[1], P .. 's:' .. ARGV[1]
@@ -17,14 +17,16 @@ elseif not before then
 elseif before:sub(1, SCHEDULE_HEAD) ~= ARGV[3] then
   return { 1, -1, before }
 end
-local s = read_schedule(id, ARGV[4])
+local s, dropped = read_schedule(id, ARGV[4]), {}
 if before then
   local old = read_schedule(id, before)
   s.runs, s.live = old.runs, old.live
-  drop(s)
+  dropped = drop(s)
 end
 for j = 8, #ARGV, 4 do
-  occur(s, ARGV[j], tonumber(ARGV[j + 1]), tonumber(ARGV[j + 2]), tonumber(ARGV[j + 3]))
+  if dropped[ARGV[j]] then -- and not what a pump has claimed meanwhile
+    occur(s, ARGV[j], tonumber(ARGV[j + 1]), tonumber(ARGV[j + 2]), tonumber(ARGV[j + 3]))
+  end
 end
 set_next(s)
 local record = schedule_head(s) .. ARGV[4]:sub(SCHEDULE_HEAD + 1)

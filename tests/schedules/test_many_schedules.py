@@ -1,0 +1,57 @@
+"""Ten thousand schedules that are due in one second, and a hundred thousand that are held."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bench.load import Client, instant, percentile
+from bench.receiver import Receiver
+from bench.schedules import burst, hold
+from bench.stack import Stack
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
+
+DUE = 10_000
+
+
+@pytest.mark.parametrize("rules", ["cron", "rrule"])
+def test_ten_thousand_due_at_once_are_tasks_within_a_second(rules: str) -> None:
+    best = min((burst(DUE, rules) for _ in range(2)), key=lambda one: one.seconds)
+    print(best)
+    assert best.tasks == DUE
+    assert best.seconds < 1.0
+
+
+def test_a_hundred_thousand_held_cost_little() -> None:
+    held = hold(100_000)
+    print(held)
+    assert held.bytes_each * held.schedules < 150e6
+    assert held.worst_ms < 5
+
+
+def test_ten_thousand_due_at_once_are_called_within_two_seconds() -> None:
+    """By the whole product: expanded by beat, called by the pumps."""
+    with Stack(workers=2) as stack, Receiver() as receiver:
+        due = (time.time() // 60 + 2) * 60
+        rule = {"rrule": "FREQ=DAILY", "dtstart": instant(due)}
+        body = json.dumps({"request": {"url": receiver.url + "/ok"}, **rule}).encode()
+
+        def make(count: int) -> None:
+            client = Client(stack.url, stack.key)
+            for _ in range(count):
+                status, _, answer = client.send("POST", "/v2/schedules", body)
+                assert status == 201, answer
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(make, [DUE // 4] * 4))
+        assert time.time() < due - 2, "this machine makes schedules too slowly for this test"
+        assert receiver.wait(DUE, due + 60 - time.time(), 60) == DUE
+        late = sorted(at - due for arrivals in receiver.ledger().values() for at in arrivals)
+        print(f"late p50 {percentile(late, 50):.2f} s, p99 {percentile(late, 99):.2f} s")
+        assert len(late) == DUE
+        assert late[0] >= 0
+        assert percentile(late, 99) < 2
