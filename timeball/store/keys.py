@@ -26,7 +26,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `wake:<kind>` | list | at most one element: a resident pump should look | seconds |
 | `bell:<kind>` | string | the instant for which a Celery message is under way | seconds |
 | `s:<schedule>` | string | a schedule's record (see schedule_codec) | until deleted |
-| `sp:<schedule>` | list | ids of its tasks that nobody had claimed when they were last looked at | as the record |
+| `sp:<schedule>` | list | ids of its tasks that may be unclaimed, if they may overlap | as the record |
 | `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
 | `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
 | `next` | zset | schedules by the instant of their next occurrence | until deleted |
