@@ -18,6 +18,9 @@ from timeball.dispatch.house import House, open_house
 from timeball.egress import Policy
 from timeball.settings import Settings
 
+STORE_TIMEOUT_SECONDS = 0.9
+"""A sender waits: what is asked twice of a silent store is answered within two seconds, with 503."""
+
 
 @dataclass
 class Door:
@@ -62,7 +65,7 @@ class Door:
 
 def _open(settings: Settings) -> House:
     """A house whose bells give up at once: a task is kept without them, and its sender waits for the answer."""
-    house = open_house(settings)
+    house = open_house(settings, store_timeout=STORE_TIMEOUT_SECONDS)
     house.celery.conf.broker_transport_options |= {
         "max_retries": 1,
         "interval_start": 0,

@@ -32,6 +32,7 @@ from timeball.store.wake import WakeUp
 
 LEASE_MS = 3000
 RENEW_SECONDS = 1.0
+AGAIN_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 """So often the schedules are looked at without a wake: nothing depends on one."""
 
@@ -40,11 +41,14 @@ log = logs.get(__name__)
 
 @dataclass
 class Duty:
-    """A chore, how often it recurs, and when it is next to be done (monotonic seconds)."""
+    """A chore, how often it recurs, and when it is next to be done (monotonic seconds).
+
+    One that answers True has more to do, and is done again as soon as the others had their turn.
+    """
 
     name: str
     every_seconds: float
-    do: Callable[[House, int], None]
+    do: Callable[[House, int], bool | None]
     due: float = 0.0
 
 
@@ -100,8 +104,8 @@ class DutyScheduler(Scheduler):
                     self._expand()
                 for duty in self.duties:
                     if now >= duty.due:
-                        duty.do(self.house, self.fence)
-                        duty.due = now + duty.every_seconds
+                        more = duty.do(self.house, self.fence)
+                        duty.due = now + (AGAIN_SECONDS if more else duty.every_seconds)
         except StoreError as error:
             if not self.in_trouble:
                 log.warning("the store is in trouble: duties wait", error=str(error))

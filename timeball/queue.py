@@ -8,6 +8,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
+from kombu.transport.redis import Channel as RedisChannel
 
 from timeball import logs
 from timeball.settings import Settings
@@ -19,6 +20,10 @@ PUMP_QUEUE = "timeball-pump"
 EXPORT_QUEUE = "timeball-export"
 
 _JOBS = {keys.CALL: (PUMP_JOB, PUMP_QUEUE), keys.EXPORT: (EXPORT_JOB, EXPORT_QUEUE)}
+
+# A worker that loses its broker gives unacknowledged messages back while it closes, and kombu 5.7 falls over
+# when that connection is gone. A bell need not be given back: beat rings again.
+RedisChannel.do_restore = False
 
 log = logs.get(__name__)
 
@@ -46,7 +51,8 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_timeout=3,
         broker_transport_options={
-            "visibility_timeout": 120,
+            # past the furthest bell, or a waiting worker's bells would be handed out again
+            "visibility_timeout": int(settings.bell_horizon.total_seconds()) + 60,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "socket_timeout": 10,

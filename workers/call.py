@@ -247,6 +247,10 @@ class Caller:
             multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         return self._collect() if self.busy else []
 
+    def in_flight(self) -> list[Prepared]:
+        """The calls that have begun and not ended."""
+        return [slot.prepared for slot in self._slots if slot.prepared is not None]
+
     def abandon(self) -> list[Prepared]:
         """Cut every call that is still in flight; what their endpoints saw is unknown."""
         left = []

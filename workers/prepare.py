@@ -6,6 +6,7 @@ Both halves run for every call: what can be made once per project, host or polic
 from __future__ import annotations
 
 import random
+import re
 import time
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -24,7 +25,15 @@ from timeball.store.codec import Claimed
 from timeball.store.projects import Vault
 from timeball.store.pumps import Finished
 from timeball.store.scripts import Client
-from timeball.verdict import Die, RetryAt, Succeed, judge, parse_retry_after, tells_no_retry
+from timeball.verdict import (
+    Die,
+    RetryAt,
+    Succeed,
+    hold_until,
+    judge,
+    parse_retry_after,
+    tells_no_retry,
+)
 from workers.call import Called, Prepared
 
 SIGNERS_LIVE_SECONDS = 5.0
@@ -134,6 +143,7 @@ class Recorder:
     def __init__(self, signers: Signers, worker: str) -> None:
         self._signers, self._worker = signers, worker
         self.counters: dict[str, dict[str, int]] = {}
+        self.hosts = HostBook()
 
     def record(self, called: Called, ended_ms: float) -> Finished:
         """What follows the call, and its line in the log."""
@@ -161,6 +171,8 @@ class Recorder:
         state, due_ms = _SUCCEEDED, 0
         if status is None or not 200 <= status < 300:
             state, due_ms = self._follow(called, ended_ms, entry)
+        elif self.hosts.watched:
+            self.hosts.went_well(claimed)
         self._count(claimed, state, prepared.started_ms, times[4])
         return Finished(claimed.id, claimed.attempt, state, due_ms, orjson.dumps(entry))
 
@@ -182,6 +194,12 @@ class Recorder:
         ended_at = codec.from_ms(ended_ms)
         retry_after = called.raw_headers and _header(called.raw_headers, b"retry-after")
         no_retry = called.raw_headers and _header(called.raw_headers, b"task-no-retry")
+        asked = parse_retry_after(retry_after, ended_at) if retry_after else None
+        quiet = hold_until(status=called.status, retry_after=asked, ended_at=ended_at)
+        if called.status is None or called.status >= 500 or called.status in (408, 429):
+            self.hosts.failed(claimed, codec.to_ms(quiet) if quiet else 0)
+        elif self.hosts.watched:
+            self.hosts.went_well(claimed)
         verdict = judge(
             outcome=called.outcome,
             status=called.status,
@@ -189,7 +207,7 @@ class Recorder:
             policy=self._policy(claimed),
             ended_at=ended_at,
             first_due_at=codec.from_ms(claimed.spec.get("s", claimed.created_ms)),
-            retry_after=parse_retry_after(retry_after, ended_at) if retry_after else None,
+            retry_after=asked,
             no_retry=tells_no_retry(no_retry) if no_retry else False,
             chance=random.random(),  # noqa: S311 (jitter, not a secret)
         )
@@ -230,6 +248,57 @@ class Recorder:
         counters, self.counters = self.counters, {}
         return counters
 
+
+class HostBook:
+    """How the hosts of failing endpoints do, for their breakers. A host without trouble costs nothing.
+
+    `watched` holds hosts that failed in the last minute, by project and authority; what went well
+    before a host's first failure is not counted.
+    """
+
+    WATCH_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        self.watched: dict[tuple[str, str], float] = {}
+        self._news: dict[str, dict[str, list[int]]] = {}
+
+    def failed(self, claimed: Claimed, quiet_until_ms: int) -> None:
+        """A call found its host in trouble; with Retry-After it also says until when to be quiet."""
+        where = _where(claimed)
+        self.watched[where] = time.monotonic() + self.WATCH_SECONDS
+        news = self._of(where)
+        news[1] += 1
+        news[2] = max(news[2], quiet_until_ms)
+
+    def went_well(self, claimed: Claimed) -> None:
+        """A call to some host was answered as it should."""
+        where = _where(claimed)
+        until = self.watched.get(where)
+        if until is None:
+            return
+        if time.monotonic() > until:
+            del self.watched[where]
+        self._of(where)[0] += 1
+
+    def _of(self, where: tuple[str, str]) -> list[int]:
+        return self._news.setdefault(where[0], {}).setdefault(where[1], [0, 0, 0])
+
+    def peek(self) -> dict[str, dict[str, list[int]]]:
+        """What is to be told to the store: by project and host, the values of `pumps.finish`."""
+        return self._news
+
+    def clear(self) -> None:
+        """It was told."""
+        self._news = {}
+
+
+def _where(claimed: Claimed) -> tuple[str, str]:
+    url: str = claimed.spec["u"]
+    authority = _AUTHORITY.match(url)
+    return claimed.lane.partition("/")[0], authority[1] if authority else ""
+
+
+_AUTHORITY = re.compile(r"[a-z]+://([^/?#]*)")
 
 _NAMES = {_SUCCEEDED: "succeeded", _SCHEDULED: "retried", _DEAD: "dead"}
 

@@ -145,6 +145,8 @@ class Pump:
             self.heartbeat_due = self.claim_due
             return
         self.store_away = False
+        if claim.leases > self.caller.busy + len(self.results) + len(claim.tasks):
+            self._give_back_unknown(claim)
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
         for claimed in claim.tasks:
@@ -161,6 +163,24 @@ class Pump:
         else:
             self.claim_due = after + (claim.next_ms - claim.now_ms) / 1000
 
+    def _give_back_unknown(self, claim: pumps.Claim) -> None:
+        """The answer to an earlier claim was lost: its tasks are ours in the store, and nobody calls them."""
+        known = [
+            *(p.claimed.id for p in self.caller.in_flight()),
+            *(r.id for r in self.results),
+            *(c.id for c in claim.tasks),
+        ]
+        try:
+            lost = pumps.give_back(
+                self.house.client, self.prefix, self.name, known, self.house.settings.max_lost
+            )
+        except StoreError as error:
+            self._store_failed(error)  # the next claim counts again
+            return
+        log.warning(
+            "a claim's answer was lost: its tasks were given back", pump=self.name, tasks=lost
+        )
+
     def _flush(self, now: float) -> None:
         """Write the results; on a store that is away they are kept and written later."""
         some = self.results[:FLUSH_MOST]
@@ -171,6 +191,7 @@ class Pump:
             self.oldest = now + STORE_RETRY_SECONDS
             return
         self.recorder.take_counters()
+        self.recorder.hosts.clear()
         del self.results[: len(some)]
         self.claim_due = min(self.claim_due, now)
 

@@ -41,6 +41,7 @@ class Moves(RuleBasedStateMachine):
         self.holder: dict[bytes, str] = {}
         self.log: dict[bytes, int] = {}
         self.name: dict[bytes, str | None] = {}
+        self.finishes = 0
         self.fence = pumps.lead(self.client, PREFIX, "beat", 3_600_000).fence
 
     def moved(self, verb: str, task_id: bytes, target: State) -> None:
@@ -96,7 +97,8 @@ class Moves(RuleBasedStateMachine):
     )
     def finish(self, task_id: bytes, pump: str, stale: int, follows: State) -> None:
         attempt = self.attempt.get(task_id, 1) - stale
-        entry = b'{"n":%d,"o":"answered","at":1}' % attempt
+        self.finishes += 1  # each line of the log is its own: the same again means sent again
+        entry = b'{"n":%d,"o":"answered","at":%d}' % (attempt, self.finishes)
         due = 10**13 if follows is State.SCHEDULED else 0
         result = pumps.Finished(task_id, attempt, codec.STATE_CODES[follows], due, entry)
         [code] = pumps.finish(self.client, PREFIX, pump, [result], {})

@@ -43,13 +43,16 @@ class House:
             queue.send_bell(self.celery, bell.kind, self.shard(project), bell.delay)
 
 
-def open_house(settings: Settings) -> House:
-    """Raises ConfigError when there is no master secret; nothing is connected yet."""
+def open_house(settings: Settings, store_timeout: float = 5.0) -> House:
+    """Raises ConfigError when there is no master secret; nothing is connected yet.
+
+    `store_timeout` is how many seconds a command may take before the store counts as away.
+    """
     if settings.secret is None:
         raise ConfigError(["TIMEBALL_SECRET is not set: it encrypts signing secrets at rest"])
     return House(
         settings=settings,
-        client=connect(settings.redis_url),
+        client=connect(settings.redis_url, timeout=store_timeout),
         vault=Vault(settings.secret),
         celery=queue.make_app(settings),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from timeball import logs, queue
 from timeball.dispatch.house import House
 from timeball.model.task import State
@@ -12,9 +14,10 @@ SILENCE_MS = 5000
 """A pump that has said nothing for so long is dead."""
 WATCH_MS = 1500
 """So long a silent pump is watched before: a store that was frozen condemns nobody."""
-PRUNE_AT_ONCE = 500
+PRUNE_AT_ONCE = 200
 """Tasks forgotten in one move, so that no other client waits long."""
-PRUNE_ROUNDS = 40
+PRUNE_SECONDS = 0.5
+"""How long pruning may keep beat from its other duties; what is left then comes next time."""
 
 log = logs.get(__name__)
 
@@ -57,18 +60,20 @@ def rescue(house: House, fence: int) -> None:
                 queue.send_bell(house.celery, kind, shard, 0.0)
 
 
-def prune(house: House, fence: int) -> None:
-    """Forget ended tasks that are past retention."""
+def prune(house: House, fence: int) -> bool:
+    """Forget ended tasks that are past retention. Answers whether there are more."""
     settings = house.settings
     ages = {
         State.SUCCEEDED: settings.retention_succeeded,
         State.CANCELLED: settings.retention_succeeded,
         State.DEAD: settings.retention_failed,
     }
-    forgotten = 0
+    forgotten, end = 0, time.monotonic() + PRUNE_SECONDS
+    more = False
     for project in projects.project_ids(house.client):
         for state, age in ages.items():
-            for _ in range(PRUNE_ROUNDS):
+            gone = PRUNE_AT_ONCE
+            while gone >= PRUNE_AT_ONCE and time.monotonic() < end:
                 gone = pumps.prune(
                     house.client,
                     house.prefix(project),
@@ -79,13 +84,11 @@ def prune(house: House, fence: int) -> None:
                     settings.retention_count,
                     PRUNE_AT_ONCE,
                 )
-                if gone < 0:
-                    return
-                forgotten += gone
-                if gone < PRUNE_AT_ONCE:
-                    break
+                forgotten += max(gone, 0)
+            more = more or gone >= PRUNE_AT_ONCE
     if forgotten:
         log.info("forgot ended tasks past retention", tasks=forgotten)
+    return more
 
 
 def raise_fence(house: House, shard: int, fence: int) -> None:

@@ -16,6 +16,9 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `q:<queue>`, `q:<project>` | hash | limits of a queue or project, and its rate clock | for ever |
 | `inflight` | hash | calls in flight by lane, by queue and by project | while in flight |
 | `held:<owner>` | zset | lanes that wait for a slot of a lane, queue or project | while they wait |
+| `hosts:<project>` | hash | hosts that may not be called now, and until when | while closed |
+| `host:<project> US <host>` | hash | breaker of a host: its calls this minute, how often it opened | 1 hour |
+| `parked:<project> US <host>` | set | lanes set aside for a closed host | while closed |
 | `name:<project>` | hash | name to id of the live task that holds it | while the task is live |
 | `names:<project>` | zset | `name NUL id` of every named task, score 0 | as the records |
 | `tag:<project>:<tag>` | zset | ids of tasks with a tag, score 0 | as the records |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class Claim:
     now_ms: int
     next_ms: int
     pumps: int
+    leases: int
     tasks: list[Claimed]
 
 
@@ -53,8 +54,20 @@ def claim(
     per awake pump, where they have no limit of their own.
     """
     answer = call(client, "claim", prefix, [kind, pump, want, queue_calls, project_calls])
-    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(3, len(answer), 2)]
-    return Claim(answer[0], answer[1], answer[2], tasks)
+    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(4, len(answer), 2)]
+    return Claim(answer[0], answer[1], answer[2], answer[3], tasks)
+
+
+def give_back(
+    client: Client,
+    prefix: str,
+    pump: str,
+    known: Sequence[bytes],
+    max_lost: int,
+    kind: str = keys.CALL,
+) -> int:
+    """Return the tasks that a pump holds in the store without knowing it; answers how many."""
+    return int(call(client, "give_back", prefix, [kind, pump, max_lost, *known]))
 
 
 def finish(
@@ -63,10 +76,15 @@ def finish(
     pump: str,
     results: Sequence[Finished],
     counters: dict[str, dict[str, int]],
+    hosts: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     kind: str = keys.CALL,
 ) -> list[int]:
-    """Write results, all at once. Answers 1 for written, 0 for late, -1 for a deleted task."""
-    args: list[Arg] = [pump, kind, orjson.dumps(counters)]
+    """Write results, all at once. Answers 1 for written, 0 for late, -1 for a deleted task.
+
+    `hosts` tells of hosts in trouble, by project and host: how many calls went well, how many failed,
+    and until when (ms) it asked for quiet, 0 if it did not.
+    """
+    args: list[Arg] = [pump, kind, orjson.dumps(counters), orjson.dumps(hosts or {})]
     for r in results:
         args += (r.id, r.attempt, r.state, r.due_ms, r.entry)
     answer: list[int] = call(client, "finish", prefix, args)

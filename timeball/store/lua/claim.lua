@@ -4,15 +4,17 @@
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
 -- ARGV[4]  calls that a queue without a limit of its own may have in flight per awake pump
 -- ARGV[5]  the same for a project
--- Answers {now, next, pumps, then id and record a task}: the record is as it was before the claim.
+-- Answers {now, next, pumps, leases, then id and record a task}: `leases` counts all that the pump
+-- holds now; the record is as it was before the claim.
 -- `next` is the instant at which more may be due: in the past when there is more now, -1 for never.
 local now, real = clock()
 local kind, pump, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local pumps_key, lease = P .. 'pumps:' .. kind, P .. 'lease:' .. ARGV[2]
+local pumps_key, lease = P .. 'pumps:' .. kind, P .. 'lease:' .. pump
 redis.call('ZADD', pumps_key, real, pump)
 redis.call('DEL', P .. 'wake:' .. kind, P .. 'bell:' .. kind)
 local pumps = redis.call('ZCARD', pumps_key)
-local out, owners = { math.floor(now), -1, pumps }, {}
+local out, owners = { math.floor(now), -1, pumps, 0 }, {}
+local PROBE = 60000 -- ms that a breaker gives its one call, then another may try
 local AGEING = { h = 0, n = 30000, l = 60000 } -- ms after which a lane goes with the high ones
 
 -- What a project, a queue or a key allows now; read once, then counted down in this claim. `room`
@@ -60,6 +62,47 @@ local function allowance(list)
   return room, against, again
 end
 
+-- Until when the hosts of a project may not be called: by host, read once; false when all may. A
+-- host whose breaker was open lets one call through when its time is up; the others wait for it.
+local projects = {}
+local function closed_hosts(project)
+  if projects[project] == nil then
+    local raw, hosts = redis.call('HGETALL', P .. 'hosts:' .. project), false
+    for i = 1, #raw, 2 do
+      hosts = hosts or {}
+      hosts[raw[i]] = tonumber(raw[i + 1])
+    end
+    projects[project] = hosts
+  end
+  return projects[project]
+end
+
+-- nil when a host may be called now, else until when it may not
+local function closed_until(project, host)
+  local hosts = closed_hosts(project)
+  local till = hosts and hosts[host]
+  if not till or till > now then return till end
+  local breaker = P .. 'host:' .. project .. '\31' .. host
+  if redis.call('HGET', breaker, 'open') then
+    hosts[host] = now + PROBE
+    redis.call('HSET', P .. 'hosts:' .. project, host, hosts[host])
+    redis.call('HSET', breaker, 'probe', 1)
+  else
+    hosts[host] = nil
+    redis.call('HDEL', P .. 'hosts:' .. project, host)
+  end
+  return nil
+end
+
+-- Put a due task of a closed host aside, in a lane of that host which is looked at when it opens.
+local function park(lane, project, host, id, due, till)
+  local aside = lane .. '\31@' .. host
+  redis.call('ZADD', P .. 'lane:' .. aside, due, id)
+  redis.call('ZADD', lanes_of(kind, aside), till, aside)
+  redis.call('SADD', P .. 'apart:' .. base_of(lane), aside)
+  redis.call('SADD', P .. 'parked:' .. project .. '\31' .. host, aside)
+end
+
 -- the due tasks of a lane, at most `room` of them
 local function due_in(lane, room)
   local key = P .. 'lane:' .. lane
@@ -69,9 +112,24 @@ local function due_in(lane, room)
   return ids
 end
 
--- Take tasks of a lane. Answers how many, and for an ordered lane when its first task is due.
+-- Take tasks of a lane. Answers how many, and when to look again if its first task forbids it now.
 local function serve(lane, list, room)
+  local project, home = lane:match('^[^/]*'), lane
+  local hosts = closed_hosts(project)
+  if hosts then
+    local aside, host = lane:match('^(.-)\31@(.*)$')
+    local till = host and closed_until(project, host)
+    if till then return 0, till end
+    -- with the breaker open just one goes through
+    if host then
+      home = aside
+      if hosts[host] then room = 1 end
+    end
+  else
+    home = lane:match('^(.-)\31@') or lane
+  end
   local ids, names, held, taken = due_in(lane, room), {}, {}, 0
+  local ordered = is_ordered(lane)
   if #ids == 0 then return 0 end
   for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
   local records = redis.call('MGET', unpack(names))
@@ -80,20 +138,34 @@ local function serve(lane, list, room)
     local _, state, attempt = struct.unpack('<BBH', record or '\0\9\0\0')
     if state == SCHEDULED then
       local due = struct.unpack('<d', record, 29)
-      if due > now then return 0, due end -- only in an ordered lane: the others wait behind it
-      redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
-      held[2 * taken + 1], held[2 * taken + 2] = ids[i], lane
-      taken = taken + 1
-      out[#out + 1] = ids[i]
-      out[#out + 1] = record
-    elseif is_ordered(lane) and state ~= RUNNING then
+      local host, till = nil, nil
+      if hosts and home == lane then
+        host = record:match('^{"u":"%a+://([^/?#"]*)', 53 + struct.unpack('<H', record, 19))
+        till = host and closed_until(project, host)
+      end
+      if ordered and (till or due > now) then return 0, till or due end
+      if till then
+        park(lane, project, host, ids[i], due, till)
+      elseif due <= now then -- a task set aside and then put off stands in its own lane besides
+        redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
+        held[2 * taken + 1], held[2 * taken + 2] = ids[i], home
+        taken = taken + 1
+        out[#out + 1] = ids[i]
+        out[#out + 1] = record
+      end
+    elseif ordered and state ~= RUNNING then
       redis.call('ZREM', P .. 'lane:' .. lane, ids[i])
     end
   end
+  local probed = home ~= lane and lane:match('\31@(.*)$')
+  if taken == 0 and probed and hosts and hosts[probed] then
+    hosts[probed] = now -- the task is gone: another may be the one that goes through
+    redis.call('HSET', P .. 'hosts:' .. project, probed, now)
+  end
   if taken > 0 then
     redis.call('HSET', lease, unpack(held))
-    if not list[3] and base_of(lane) ~= lane then
-      redis.call('HINCRBY', P .. 'inflight', lane, taken)
+    if not list[3] and base_of(home) ~= home then
+      redis.call('HINCRBY', P .. 'inflight', home, taken)
     end
     for _, o in ipairs(list) do
       o.taken, o.room = o.taken + taken, o.room - taken
@@ -112,7 +184,7 @@ local function settle(lane, lanes_key, list, first)
     if base_of(lane) ~= lane then redis.call('SREM', P .. 'apart:' .. base_of(lane), lane) end
     return false
   end
-  local due = is_ordered(lane) and (first or now) or tonumber(head[2])
+  local due = first or is_ordered(lane) and now or tonumber(head[2])
   local room, against, again = allowance(list)
   if due <= now and room <= 0 and not again then
     redis.call('ZADD', lanes_key, HELD, lane)
@@ -168,6 +240,7 @@ if want > 0 then
     end
   end
 end
+out[4] = redis.call('HLEN', lease)
 local first = next_due(kind)
 if first then out[2] = first <= now and out[1] or math.ceil(first) end
 return out

@@ -3,13 +3,15 @@
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  pump, ARGV[2] kind
 -- ARGV[3]  counters as JSON: {project: {field: n}}
--- ARGV[4..] 5 values a result: id, attempt, state that follows (0 scheduled, 2 succeeded, 3 dead),
+-- ARGV[4]  hosts with trouble as JSON: {project: {host: {calls that went well, that failed, until
+--          when it asked for quiet in ms or 0}}}
+-- ARGV[5..] 5 values a result: id, attempt, state that follows (0 scheduled, 2 succeeded, 3 dead),
 --          due in ms of the retry or 0, the attempt's record
 -- Answers one code a result: 1 written, 0 late (only the log was written), -1 the task is gone.
 local now = clock()
 local lease = P .. 'lease:' .. ARGV[1]
 local ids, names = {}, {}
-for i = 4, #ARGV, 5 do
+for i = 5, #ARGV, 5 do
   ids[#ids + 1] = ARGV[i]
   names[#names + 1] = P .. 't:' .. ARGV[i]
 end
@@ -20,6 +22,7 @@ if #ids > 0 then
 end
 local out, freed, gone, retries, ended, written = {}, {}, {}, {}, {}, {}
 
+local fresh = false -- whether there is anything that was not written before
 local known = {}
 local function ordered(lane)
   if known[lane] == nil then known[lane] = is_ordered(lane) end
@@ -28,15 +31,21 @@ end
 
 -- The head is patched as text, not unpacked: this runs for every call. See HEAD for the places.
 local function write(j)
-  local record, lane, at = records[j], lanes[j], 5 * j - 1
+  local record, lane, at = records[j], lanes[j], 5 * j
   if not record then return -1 end
   local _, was, attempt = struct.unpack('<BBH', record)
   local flags, entry = record:byte(15), ARGV[at + 4]
   if not lane or was ~= RUNNING or attempt ~= tonumber(ARGV[at + 1]) then
+    -- sent once more because the answer was lost?
+    if record:sub(-#entry) == entry or redis.call('LINDEX', P .. 'a:' .. ids[j], -1) == entry then
+      return 1
+    end
+    fresh = true
     redis.call('RPUSH', P .. 'a:' .. ids[j], entry)
     redis.call('SETRANGE', names[j], 14, string.char(bit.bor(flags, EARLIER)))
     return 0
   end
+  fresh = true
   local state = tonumber(ARGV[at + 2])
   written[#written + 1] = names[j]
   if state == SCHEDULED then
@@ -82,7 +91,7 @@ for lane, n in pairs(freed) do free(ARGV[2], lane, n, now) end
 for lane, due in pairs(retries) do
   show(ARGV[2], lane, due)
 end
-for project, fields in pairs(cjson.decode(ARGV[3])) do
+for project, fields in pairs(fresh and cjson.decode(ARGV[3]) or {}) do
   local minute = P .. 'm:' .. project .. ':' .. math.floor(now / 60000)
   local hour = P .. 'h:' .. project .. ':' .. math.floor(now / 3600000)
   for field, n in pairs(fields) do
@@ -91,5 +100,47 @@ for project, fields in pairs(cjson.decode(ARGV[3])) do
   end
   redis.call('EXPIRE', minute, 90000)
   redis.call('EXPIRE', hour, 691200)
+end
+
+-- let a host be called: the lanes that were set aside for it stand again
+local function open_host(project, host)
+  local parked = P .. 'parked:' .. project .. '\31' .. host
+  redis.call('HDEL', P .. 'hosts:' .. project, host)
+  for _, lane in ipairs(redis.call('SMEMBERS', parked)) do
+    redis.call('ZADD', lanes_of(ARGV[2], lane), 'XX', now, lane)
+  end
+  redis.call('DEL', parked)
+end
+
+-- The breaker of a host: opens when most of its calls fail, first for 30 s, then twice as long each
+-- time that the call it lets through fails too.
+local function weigh(project, host, went_well, failed, quiet_until)
+  local key, hosts = P .. 'host:' .. project .. '\31' .. host, P .. 'hosts:' .. project
+  local was = redis.call('HMGET', key, 'minute', 'ok', 'failed', 'row', 'open', 'probe')
+  local minute, ok, bad = math.floor(now / 60000), 0, 0
+  if tonumber(was[1]) == minute then ok, bad = tonumber(was[2]), tonumber(was[3]) end
+  ok, bad = ok + went_well, bad + failed
+  local row = went_well > 0 and 0 or (tonumber(was[4]) or 0) + failed
+  local open = tonumber(was[5])
+  if went_well > 0 and open then
+    redis.call('HDEL', key, 'open', 'probe')
+    open_host(project, host)
+  elseif failed > 0 and (was[6] == '1' or not open)
+    and (open or row >= 10 or (ok + bad >= 20 and bad * 2 >= ok + bad)) then
+    open = (open or 0) + 1
+    redis.call('HSET', key, 'open', open)
+    redis.call('HDEL', key, 'probe')
+    redis.call('HSET', hosts, host, now + math.min(30000 * 2 ^ (open - 1), 600000))
+    ok, bad, row = 0, 0, 0
+  end
+  redis.call('HSET', key, 'minute', minute, 'ok', ok, 'failed', bad, 'row', row)
+  redis.call('EXPIRE', key, 3600)
+  if quiet_until > (tonumber(redis.call('HGET', hosts, host) or 0)) then
+    redis.call('HSET', hosts, host, quiet_until)
+  end
+end
+
+for project, hosts in pairs(fresh and cjson.decode(ARGV[4]) or {}) do
+  for host, n in pairs(hosts) do weigh(project, host, n[1], n[2], n[3]) end
 end
 return out

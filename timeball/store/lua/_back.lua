@@ -1,0 +1,30 @@
+-- Shared by the moves that take tasks from pumps. Behind _head.lua.
+local now = clock()
+local returned, died = 0, 0
+
+-- A pump has lost a task: end its lease and put it back in its lane, or let it die of being lost.
+local function give_back(id, lane, kind, pump, max_lost)
+  redis.call('HDEL', P .. 'lease:' .. pump, id)
+  free(kind, lane, 1, now)
+  local key = P .. 't:' .. id
+  local record = redis.call('GET', key)
+  if not record then return end
+  local h = unpack_head(record)
+  if h.state ~= RUNNING then return end
+  local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
+  h.lost = h.lost + 1
+  if h.lost >= max_lost then
+    h.state, h.ended = DEAD, now
+    redis.call('SET', key, pack_head(h) .. content(h, record) .. entry)
+    redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)
+    unname(h, record, id)
+    tell_schedule(h, record)
+    died = died + 1
+  else
+    h.state, h.due, h.flags = SCHEDULED, math.floor(now), bit.bor(h.flags, EARLIER)
+    redis.call('RPUSH', P .. 'a:' .. id, entry)
+    redis.call('SETRANGE', key, 0, pack_head(h))
+    place(h, id, h.due)
+    returned = returned + 1
+  end
+end
