@@ -12,6 +12,7 @@ import click
 
 import timeball
 from timeball.cli.clock import clock
+from timeball.cli.health import health
 from timeball.cli.keys import keys
 from timeball.cli.login import login
 from timeball.cli.schedules import schedules
@@ -31,6 +32,7 @@ def cli() -> None:
 
 
 cli.add_command(keys)
+cli.add_command(health)
 cli.add_command(clock)
 cli.add_command(login)
 cli.add_command(schedules)
