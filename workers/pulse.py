@@ -6,13 +6,16 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from timeball import queue
+from timeball import logs, queue
 from timeball.dispatch.house import House
 from timeball.errors import StoreError
 from timeball.export.storage import PART
 from timeball.store import exports, keys, pumps
 
 HEARTBEAT_SECONDS = 1.0
+HELP_SECONDS = 5.0
+
+log = logs.get(__name__)
 
 
 class Pulse:
@@ -39,18 +42,23 @@ class Pulse:
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
             self._touch()
-            with suppress(StoreError):
-                mine, cancelled = exports.held(
-                    self.house.client, self.prefix, self.pump, self.export_id
-                )
-                self.lost = self.lost or not mine
-                self.cancelled = self.cancelled or cancelled
-                if mine:
-                    claim = pumps.claim(
-                        self.house.client, self.prefix, self.pump, 0, 1, 1, keys.EXPORT
-                    )
-                    if 0 <= claim.next_ms <= claim.now_ms:  # more is due: whoever is free takes it
-                        queue.send_help(self.house.celery, keys.EXPORT, self.shard, 5.0)
+            try:
+                self._once()
+            except StoreError:
+                continue  # the next beat may find the store again; if none does, the lease is lost
+            except Exception as error:
+                log.error("a heartbeat broke", pump=self.pump, exc_info=error)
+
+    def _once(self) -> None:
+        client = self.house.client
+        mine, cancelled = exports.held(client, self.prefix, self.pump, self.export_id)
+        self.lost = self.lost or not mine
+        self.cancelled = self.cancelled or cancelled
+        if not mine:
+            return
+        claim = pumps.claim(client, self.prefix, self.pump, 0, 1, 1, keys.EXPORT)
+        if 0 <= claim.next_ms <= claim.now_ms:  # more is due: whoever is free takes it
+            queue.send_help(self.house.celery, keys.EXPORT, self.shard, HELP_SECONDS)
 
     def _touch(self) -> None:
         """Tell the janitor that the part files are a living worker's."""
