@@ -73,7 +73,7 @@ class DutyScheduler(Scheduler):
             Duty("ring", 1.0, upkeep.ring),
             Duty("rescue", 0.5, upkeep.rescue),
             Duty("prune", 5.0, upkeep.prune),
-            Duty("sweep", 30.0, export_files.sweep),
+            Duty("sweep", 30.0, export_files.sweep_beside),
         ]
         super().__init__(app, *args, **kwargs)
 

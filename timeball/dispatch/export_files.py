@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from timeball import logs
 from timeball.dispatch import exports as verbs
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
-from timeball.errors import Conflict, NotFound
+from timeball.errors import Conflict, NotFound, TimeballError
 from timeball.export import links
 from timeball.export.storage import LocalStore, S3Store, Store, Sweep, janitor
 from timeball.model.export import Code, Export, Result
@@ -27,6 +28,7 @@ PART_LIFE = timedelta(seconds=60)
 SWEEP_PAGE = 500
 
 log = logs.get(__name__)
+_sweeping = threading.Lock()
 
 
 class Gone(NotFound):
@@ -161,6 +163,24 @@ def sweep(house: House, fence: int) -> None:
                 results=swept.results,
                 bytes=swept.size_bytes,
             )
+
+
+def sweep_beside(house: House, fence: int) -> None:
+    """Sweep in a thread of its own, unless one still does: thousands of files must not hold beat up."""
+    if not _sweeping.acquire(blocking=False):
+        return
+
+    def run() -> None:
+        try:
+            sweep(house, fence)
+        except TimeballError as error:
+            log.warning("the exports could not be swept", error=str(error))
+        except Exception as error:
+            log.error("the sweep of exports broke", exc_info=error)
+        finally:
+            _sweeping.release()
+
+    threading.Thread(target=run, name="sweep", daemon=True).start()
 
 
 def _sweep_project(house: House, project: str) -> None:
