@@ -204,7 +204,7 @@ def _steps(visit: Visit, now: Standing, hour: Counter[str], base: str) -> list[S
 
 def curl(base: str, path: str, value: Any) -> str:
     """A command that sends a value to our API."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = shown.escaped(json.dumps(value, ensure_ascii=False))
     return (
         f'curl -X POST {base}/v2/{path} -H "Authorization: Bearer $TIMEBALL_KEY" \\\n'
         f"  -H 'Content-Type: application/json' -d {shlex.quote(text)}"

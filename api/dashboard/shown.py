@@ -37,6 +37,11 @@ def _visible(match: re.Match[str]) -> str:
     return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
 
 
+def escaped(json_text: str) -> str:
+    """JSON that means the same, its unseen characters written as escapes."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
 def line(value: object, limit: int = 200) -> str:
     """As `text`, on one line and not too long."""
     found = text(value).replace("\n", "␊").replace("\t", "␉")
