@@ -1,0 +1,182 @@
+"""A first visit, in a real browser on the real stack: send, see it arrive, break, see the retries, run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.e2e.product import Product
+
+pytestmark = pytest.mark.stack
+
+CHROMIUM = Path("/usr/bin/chromium")
+SECONDS = 15_000
+
+if not CHROMIUM.exists() and os.environ.get("CI") != "true":
+    pytest.skip("chromium is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("browser")) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(product: Product, chromium: Browser) -> Iterator[Page]:
+    """A page that is signed in. At its end there must be no complaint: none of the policy, none of a script."""
+    said: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            said.append(message.text)
+
+    page = chromium.new_context().new_page()
+    page.set_default_timeout(SECONDS)
+    page.on("console", listen)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: _is_ours(request.url, product, said))
+    page.goto(product.command("login", "--data", "data").stdout.strip())
+    yield page
+    page.context.close()
+    assert said == []
+
+
+def _is_ours(url: str, product: Product, said: list[str]) -> None:
+    if not url.startswith((product.url, "data:")):
+        said.append(f"another host was asked: {url}")
+
+
+def test_the_link_of_the_start_signs_in_once(product: Product, chromium: Browser) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(product.facts["login_url"])
+    expect(page).to_have_url(f"{product.url}/dashboard")
+    other = chromium.new_context().new_page()
+    other.goto(product.facts["login_url"])
+    expect(other.locator("body")).to_contain_text("used already")
+    context.close()
+
+
+def test_a_first_visit(product: Product, page: Page) -> None:
+    steps = page.locator("[data-step]")
+    expect(steps).to_have_count(3)
+    expect(steps.first).to_contain_text("curl -X POST")
+
+    # send a task: what is wrong is said while it is typed, and the command grows with it
+    page.goto(f"{product.url}/dashboard/tasks/new")
+    page.fill("[name='delay']", "soon")
+    page.fill("[name='request.url']", f"{product.inbox}/hello")
+    expect(page.locator("[data-wrong='delay']")).to_be_visible()
+    page.fill("[name='delay']", "")
+    expect(page.locator("[data-wrong='delay']")).to_be_hidden()
+    page.fill("[name='name']", "first <b>task</b>")
+    expect(page.locator("#preview pre")).to_contain_text("first <b>task</b>")
+    page.click("text=Send the task")
+    expect(page.locator("h1")).to_have_text("first <b>task</b>")
+
+    # the page follows it by itself
+    expect(page.locator(".facts .badge")).to_have_text("succeeded", timeout=SECONDS)
+    expect(page.locator(".try .badge")).to_have_text("answered 200")
+    assert len(product.received("/hello")) == 1
+
+    # break the inbox, see it wait for its retry, do not wait for it
+    page.goto(f"{product.url}/dashboard/tasks/new")
+    page.fill("[name='request.url']", f"{product.inbox}/flaky?status=500&times=1")
+    page.click("text=Retries of its own")
+    page.fill("[name='retry.min_backoff']", "1h")
+    page.click("text=Send the task")
+    expect(page.locator(".facts .badge")).to_have_text("retrying", timeout=SECONDS)
+    expect(page.locator(".try .badge")).to_have_text("answered 500")
+    page.click("text=Run now")
+    expect(page.locator(".told")).to_have_text("Made due now.")
+    expect(page.locator(".facts .badge")).to_have_text("succeeded", timeout=SECONDS)
+    expect(page.locator(".try")).to_have_count(2)
+
+    # make a schedule, with its rule in words
+    page.goto(f"{product.url}/dashboard/schedules/new")
+    page.fill("[name='cron']", "30 2 * * 1-5")
+    page.fill("[name='request.url']", f"{product.inbox}/tick")
+    expect(page.locator("[data-words]")).to_have_text(re.compile("At 02:30"))
+    expect(page.locator("#preview tbody tr")).to_have_count(10)
+    page.click("text=Make the schedule")
+    expect(page.locator(".facts .badge").first).to_have_text("active")
+
+    # all three steps have ticked themselves off, and the numbers move without a reload
+    page.goto(f"{product.url}/dashboard")
+    expect(page.locator("[data-step]")).to_have_count(0)
+    done = page.locator("[data-card='Succeeded']")
+    expect(done).to_have_text("2")
+    product.create(f"{product.inbox}/third")
+    expect(done).to_have_text("3", timeout=SECONDS)
+
+
+def test_rows_are_chosen_and_redriven(product: Product, page: Page) -> None:
+    for n in range(3):
+        product.create(f"{product.inbox}/gone?status=410&times=1&n={n}")
+    page.goto(f"{product.url}/dashboard")
+    expect(page.locator("[data-card='Dead']")).to_have_text("3", timeout=SECONDS)
+    page.click("a:has-text('Dead') >> nth=0")
+    page.click("text=Redrive all 3")
+    expect(page.locator(".told")).to_have_text("Made 3 dead tasks due now.")
+    page.goto(f"{product.url}/dashboard/tasks?url={product.inbox}/gone")
+    expect(page.locator("tbody .badge.succeeded")).to_have_count(3)
+    page.check("[data-all]")
+    expect(page.locator("[data-chosen]")).to_have_text("3 chosen:")
+    page.click(".bulk >> text=Delete")
+    expect(page.locator(".told")).to_have_text("Deleted 3 of 3.")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_page_fits_its_window(product: Product, page: Page, width: int, scheme: str) -> None:
+    product.create(f"{product.inbox}/gone?status=410&long={'x' * 300}", "y" * 300)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for name in (
+        "",
+        "/tasks",
+        "/tasks/new",
+        "/schedules",
+        "/schedules/new",
+        "/queues",
+        "/dead",
+        "/keys",
+    ):
+        page.goto(f"{product.url}/dashboard{name}")
+        over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert over <= 0, (name, over)
+    page.goto(f"{product.url}/dashboard/dead")
+    page.click("td.title a >> nth=0")
+    expect(page.locator(".try")).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_it_works_without_script(product: Product, chromium: Browser) -> None:
+    page = chromium.new_context(java_script_enabled=False).new_page()
+    page.goto(product.command("login", "--data", "data").stdout.strip())
+    page.goto(f"{product.url}/dashboard/tasks/new")
+    page.fill("[name='request.url']", f"{product.inbox}/plain")
+    page.click("text=Send the task")
+    expect(page.locator(".told")).to_have_text("The task is taken in.")
+    page.reload()
+    expect(page.locator(".facts .badge")).to_have_text("succeeded")
+    page.click("summary:has-text('Delete')")
+    page.click("text=Delete for good")
+    expect(page.locator(".told")).to_contain_text("Deleted")
