@@ -14,12 +14,13 @@ import pytest
 
 from tests.conftest import eventually
 from tests.spaaza.conftest import Spaaza
-from timeball.dispatch import export_files, exports, sources
+from timeball.dispatch import export_files, exports, sources, upkeep
 from timeball.dispatch.house import House
 from timeball.export.failures import ExportUnavailable
 from timeball.model.export import Repeat
 from timeball.model.project import Project
 from timeball.store import clock, keys, pumps
+from workers import ending
 from workers import export as job
 from workers.export import Exporter
 
@@ -148,7 +149,7 @@ def test_a_failure_for_a_while_is_tried_again_with_longer_waits(
 
     made, real = api.create(), job.run_export
     monkeypatch.setattr(job, "run_export", away)
-    for wait in job.RETRY_WAITS[:3]:
+    for wait in ending.RETRY_WAITS[:3]:
         assert work() == 1
         assert api.code(made) == "INPROGRESS"
         assert work() == 0
@@ -167,7 +168,7 @@ def test_in_the_end_it_is_given_up(
 
     made = api.create()
     monkeypatch.setattr(job, "run_export", away)
-    for wait in (*job.RETRY_WAITS, timedelta(0)):
+    for wait in (*ending.RETRY_WAITS, timedelta(0)):
         assert work() == 1
         clock.advance(house.client, 1, wait)
     assert work() == 0
@@ -343,3 +344,48 @@ def test_the_log_is_paged(api: Spaaza, work: Callable[[], int]) -> None:
     assert [line["message"] for line in api.get(made, log_limit=1)["logs"]] == ["done"]
     assert [line["message"] for line in api.get(made, offset=1)["logs"]] == ["begun"]
     assert api.get(made, log_limit=0)["logs"] is None
+
+
+def test_it_is_known_though_its_record_is_past_retention(
+    api: Spaaza, house: House, chain: Project, work: Callable[[], int]
+) -> None:
+    made = api.create()
+    work()
+    clock.advance(house.client, 1, timedelta(days=4))
+    upkeep.prune(house, 10)
+    assert not house.client.keys("tb:{0}:t:*")
+    export_files.sweep(house, 10)
+    assert api.code(made) == "DONE"
+    assert api.download(made)
+    worker = threading.Timer(0.2, work)
+    worker.start()
+    assert api("POST", f"/tasks/{made['id']}/execute").json["code"] == "DONE"
+    worker.join()
+    assert api.download(made)
+    clock.advance(house.client, 1, timedelta(days=40))
+    upkeep.prune(house, 10)
+    export_files.sweep(house, 10)
+    assert api("GET", f"/tasks/{made['id']}").status_code == 404
+    assert not house.client.keys("tb:{0}:x*")
+
+
+def test_one_that_its_workers_died_with_says_so(api: Spaaza, house: House, chain: Project) -> None:
+    made = api.create()
+    prefix = keys.prefix(0)
+    for n in range(5):
+        assert pumps.claim(house.client, prefix, f"p{n}", 1, 9, 9, keys.EXPORT).tasks
+        assert api.code(made) == "INPROGRESS"
+        house.client.zadd(f"{prefix}pumps:e", {f"p{n}": 1})
+        for _ in range(2):
+            pumps.rescue(
+                house.client,
+                prefix,
+                1,
+                silence_ms=0,
+                watch_ms=0,
+                max_lost=5,
+                horizon_ms=0,
+                kind="e",
+            )
+    assert api.code(made) == "ERROR"
+    assert messages(api, made)[0] == "the worker died with it 5 times in a row: it is given up"

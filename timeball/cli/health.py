@@ -14,9 +14,9 @@ LATE_SECONDS = 15.0
 
 
 @click.command()
-@click.argument("role", type=click.Choice(["worker", "beat"]))
+@click.argument("role", type=click.Choice(["worker", "exporter", "beat"]))
 def health(role: str) -> None:
-    """Exit with 0 when a worker or beat of this host has signed the roll lately, with 1 and words otherwise."""
+    """Exit with 0 when such a process of this host has signed the roll lately, with 1 and words otherwise."""
     from timeball.store.roll import roll
     from timeball.store.scripts import connect
 
