@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.load import Client, instant, percentile
+from bench.load import Client, percentile
 from bench.receiver import Receiver
 from bench.schedules import burst, hold
 from bench.stack import Stack
@@ -37,8 +37,8 @@ def test_ten_thousand_due_at_once_are_called_within_two_seconds() -> None:
     """By the whole product: expanded by beat, called by the pumps."""
     with Stack(workers=2) as stack, Receiver() as receiver:
         due = (time.time() // 60 + 2) * 60
-        rule = {"rrule": "FREQ=DAILY", "dtstart": instant(due)}
-        body = json.dumps({"request": {"url": receiver.url + "/ok"}, **rule}).encode()
+        cron = time.strftime("%M %H * * *", time.gmtime(due))
+        body = json.dumps({"request": {"url": receiver.url + "/ok"}, "cron": cron}).encode()
 
         def make(count: int) -> None:
             client = Client(stack.url, stack.key)
@@ -49,7 +49,7 @@ def test_ten_thousand_due_at_once_are_called_within_two_seconds() -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(make, [DUE // 4] * 4))
         assert time.time() < due - 2, "this machine makes schedules too slowly for this test"
-        assert receiver.wait(DUE, due + 60 - time.time(), 60) == DUE
+        assert receiver.wait(DUE, due + 60 - time.time(), 180) == DUE
         late = sorted(at - due for arrivals in receiver.ledger().values() for at in arrivals)
         print(f"late p50 {percentile(late, 50):.2f} s, p99 {percentile(late, 99):.2f} s")
         assert len(late) == DUE
