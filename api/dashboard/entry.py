@@ -23,13 +23,13 @@ def add(made: Blueprint, desk: Desk) -> None:
             if desk.sessions.find(desk.house, request) is not None:
                 return see(url_for("dashboard.overview"))
             return _page(401)
-        address = request.remote_addr or ""
-        if not logins.may_try(desk.house.client, address):
-            return _page(
-                429, "Too many tries from your address. Wait a minute, then use a fresh link."
-            )
-        visitor = logins.take_link(desk.house.client, text) if len(text) <= 100 else None
+        if request.method == "HEAD":  # a look at the link by a program must not use it up
+            return _page(200)
+        client = desk.house.client
+        visitor = logins.take_link(client, text) if len(text) <= 100 else None
         if visitor is None:
+            if not logins.may_fail(client, request.remote_addr or ""):
+                return _page(429, "Too many wrong links from your address. Wait a minute.")
             return _page(401, "This link was used already, or is older than 15 minutes.")
         answer = see(url_for("dashboard.overview"))
         desk.sessions.begin(visitor, answer, request)

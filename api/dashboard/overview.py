@@ -6,7 +6,6 @@ import json
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from flask import Response, render_template, request
@@ -15,6 +14,7 @@ from api.dashboard import charts, shown
 from api.dashboard.charts import Percentile, Throughput
 from api.dashboard.desk import Visit, base_url
 from api.health import SILENT_AFTER_SECONDS
+from timeball.model.task import State
 from timeball.model.visitor import Role
 from timeball.store import codec, figures, roll
 from timeball.store.figures import Standing, Unit
@@ -71,18 +71,27 @@ def overview(visit: Visit) -> Response:
 
 
 def live(visit: Visit) -> Response:
-    """Only what changes, for the script that renews it."""
-    text = render_template("live.html", visit=visit, live=_live(visit), shown=shown)
+    """Only what changes, for the script that renews it: one text for all viewers."""
+    key = ("live text", *_what(visit))
+    text = visit.desk.cache.get(
+        key,
+        LIVE_SECONDS,
+        lambda: render_template("live.html", visit=visit, live=_live(visit), shown=shown),
+    )
     return Response(text, content_type="text/html; charset=utf-8")
 
 
-def _live(visit: Visit) -> Live:
+def _what(visit: Visit) -> tuple[str, str, str]:
+    """What a viewer asks for: project, period, and the address in commands."""
     period = request.args.get("period", "1h")
-    if period not in PERIODS:
-        period = "1h"
-    base = base_url(visit.desk)
-    key = ("live", visit.project.id, period, base)
-    return visit.desk.cache.get(key, LIVE_SECONDS, lambda: _read(visit, period, base))
+    return visit.project.id, period if period in PERIODS else "1h", base_url(visit.desk)
+
+
+def _live(visit: Visit) -> Live:
+    project, period, base = _what(visit)
+    return visit.desk.cache.get(
+        ("live", project, period, base), LIVE_SECONDS, lambda: _read(visit, period, base)
+    )
 
 
 def _series(visit: Visit, now_ms: float, period: str) -> list[Counter[str]]:
@@ -115,8 +124,6 @@ def _read(visit: Visit, period: str, base: str) -> Live:
 
 
 def _cards(now: Standing, hour: Counter[str]) -> list[Card]:
-    from timeball.model.task import State
-
     least = "at least: " if now.capped else ""
     tasks, dead = "/dashboard/tasks?status=", now.ended[State.DEAD]
     failed = hour["retried"] + hour["dead"]
@@ -165,7 +172,7 @@ def _steps(visit: Visit, now: Standing, hour: Counter[str], base: str) -> list[S
     ended = sum(now.ended.values())
     seen = {
         "send": now.queues > 0 or ended > 0,
-        "break": hour["retried"] + hour["dead"] > 0 or bool(now.ended and ended and hour["dead"]),
+        "break": hour["retried"] + hour["dead"] > 0,
         "schedule": now.schedules > 0,
     }
     done = figures.steps_done(
@@ -209,12 +216,6 @@ def curl(base: str, path: str, value: Any) -> str:
         f'curl -X POST {base}/v2/{path} -H "Authorization: Bearer $TIMEBALL_KEY" \\\n'
         f"  -H 'Content-Type: application/json' -d {shlex.quote(text)}"
     )
-
-
-def next_hour(standing: Standing) -> bool:
-    """Whether something is due within the hour."""
-    at = standing.next_due_at
-    return at is not None and at - standing.now < timedelta(hours=1)
 
 
 ROUTES = (

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Response, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
@@ -97,8 +97,8 @@ def bulk(visit: Visit) -> Response:
             done += 1
         except (Conflict, NotFound):
             refused += 1
-    back = request.form.get("back", "")
-    url = url_for("dashboard.tasks") + (f"?{back}" if back and "\n" not in back else "")
+    back = urlencode(parse_qsl(request.form.get("back", "")))
+    url = url_for("dashboard.tasks") + (f"?{back}" if back else "")
     if not ids:
         return visit.go(url, "No task was chosen: tick the boxes before the rows.", False)
     visit.wrote(f"{verb} tasks", f"{len(ids)} chosen", after=f"{done} done, {refused} refused")

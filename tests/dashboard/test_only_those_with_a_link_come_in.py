@@ -51,12 +51,20 @@ def test_a_link_ends_after_a_quarter_of_an_hour(house: House) -> None:
     assert 890 < house.client.ttl(key) <= 900
 
 
-def test_too_many_tries_are_refused(app: App, house: House) -> None:
+def test_a_program_that_looks_at_a_link_does_not_use_it_up(app: App, house: House) -> None:
+    link = logins.link_path(logins.make_link(house.client, LINK))
+    guest = Browser(app, house, None)
+    guest.client.head(link)
+    guest.get(link, 303)
+
+
+def test_too_many_wrong_links_are_refused_and_a_right_one_is_not(app: App, house: House) -> None:
     nobody = Browser(app, house, None)
     for _ in range(logins.TRIES_A_MINUTE):
         nobody.get("/dashboard/login?t=wrong", 401)
     answer = nobody.get("/dashboard/login?t=wrong", 429)
     assert answer.headers["Retry-After"] == "60"
+    nobody.get(logins.link_path(logins.make_link(house.client, LINK)), 303)
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(app: App, house: House) -> None:

@@ -48,8 +48,8 @@ def _link(text: str) -> str:
     return f"{PREFIX}login:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def may_try(client: Client, address: str) -> bool:
-    """Counts a try to sign in; False when there were too many in this minute."""
+def may_fail(client: Client, address: str) -> bool:
+    """Counts a link that was not alive; False when there were too many of them in this minute."""
     key = f"{PREFIX}logins:{address[:64]}"
     with store_errors():
         count = client.incr(key)
