@@ -5,6 +5,7 @@ Each prefork child runs at most one pump at a time; its caller, with all its con
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -52,6 +53,9 @@ def _forget_parent(**_: Any) -> None:
     _house.cache_clear()
     _caller.cache_clear()
     _signers.cache_clear()
+    # a call makes objects by the dozen and no cycles: look for those rarely, and never among what came before
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @cache

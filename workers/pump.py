@@ -49,12 +49,13 @@ class Pump:
         self.house, self.shard, self.caller, self.stop = house, shard, caller, stop
         self.prefix = keys.prefix(shard)
         self.name = f"{worker}#{token(6)}"
-        self.lane_calls, self.total_calls = settings.pump_calls, settings.pump_calls_total
+        self.queue_calls, self.total_calls = settings.pump_calls, settings.pump_calls_total
         self.idle_seconds = settings.pump_slice.total_seconds()
         self.grace_seconds = settings.stop_grace.total_seconds()
         self.preparer = Preparer(signers, settings.call_timeout)
         self.recorder = Recorder(signers, worker)
         self.results: list[Finished] = []
+        self.in_flight: dict[str, int] = {}
         self.oldest = 0.0
         self.claim_due = 0.0
         self.heartbeat_due = 0.0
@@ -124,8 +125,19 @@ class Pump:
         if not self.results:
             self.oldest = ended_at
         for called in ended:
+            self._count(called.prepared.claimed.lane, -1)
             self.results.append(self.recorder.record(called, ended_ms))
         self.called += len(ended)
+
+    def _count(self, lane: str, step: int) -> None:
+        """Keep the calls in flight of a lane's queue and of its project."""
+        queue = lane.partition(keys.APART)[0]
+        for owner in (queue, queue.partition("/")[0]):
+            n = self.in_flight.get(owner, 0) + step
+            if n:
+                self.in_flight[owner] = n
+            else:
+                del self.in_flight[owner]
 
     def _claim(self, now: float, want: int) -> None:
         """Take due tasks and start their calls; also the heartbeat."""
@@ -136,8 +148,9 @@ class Pump:
                 self.prefix,
                 self.name,
                 max(0, want),
-                self.lane_calls,
+                self.queue_calls,
                 self.total_calls // 2,
+                in_flight=self.in_flight,
             )
         except StoreError as error:
             self._store_failed(error)
@@ -150,13 +163,14 @@ class Pump:
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
         for claimed in claim.tasks:
+            self._count(claimed.lane, 1)
             self.caller.start(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms
         if self.more:
             # with all slots taken, the next flush frees some and claims again
             full = self.caller.busy >= self.total_calls
             self.claim_due = self.heartbeat_due if full or not claim.tasks else after
-            if claim.pumps < 2 or claim.tasks:
+            if len(claim.tasks) == want or self.caller.busy >= self.queue_calls:
                 self._ask_for_help(after)
         elif claim.next_ms < 0:
             self.claim_due = self.heartbeat_due

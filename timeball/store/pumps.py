@@ -47,13 +47,18 @@ def claim(
     queue_calls: int,
     project_calls: int,
     kind: str = keys.CALL,
+    in_flight: Mapping[str, int] | None = None,
 ) -> Claim:
     """Take up to `want` due tasks; with 0 it is only a heartbeat. Raises StoreUnavailable.
 
-    `queue_calls` and `project_calls` are how many calls one queue and one project may have in flight
-    per awake pump, where they have no limit of their own.
+    `queue_calls` and `project_calls` are how many calls one queue and one project may have in flight in
+    this pump, besides any limit of their own over all pumps; `in_flight` tells how many they have, by
+    project and by `project/queue`.
     """
-    answer = call(client, "claim", prefix, [kind, pump, want, queue_calls, project_calls])
+    args: list[Arg] = [kind, pump, want, queue_calls, project_calls]
+    for owner, n in (in_flight or {}).items():
+        args += (owner, n)
+    answer = call(client, "claim", prefix, args)
     tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(4, len(answer), 2)]
     return Claim(answer[0], answer[1], answer[2], answer[3], tasks)
 

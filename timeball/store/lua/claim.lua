@@ -2,8 +2,9 @@
 -- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
--- ARGV[4]  calls that a queue without a limit of its own may have in flight per awake pump
+-- ARGV[4]  calls that a queue without a limit of its own may have in flight in this pump
 -- ARGV[5]  the same for a project
+-- ARGV[6..] in turn a queue or project, and how many calls it has in flight in this pump
 -- Answers {now, next, pumps, leases, then id and record a task}: `leases` counts all that the pump
 -- holds now; the record is as it was before the claim.
 -- `next` is the instant at which more may be due: in the past when there is more now, -1 for never.
@@ -19,14 +20,20 @@ local AGEING = { h = 0, n = 30000, l = 60000 } -- ms after which a lane goes wit
 
 -- What a project, a queue or a key allows now; read once, then counted down in this claim. `room`
 -- is for calls in flight, `tokens` for calls in time (the generic cell rate algorithm).
-local function owner_of(name, cap)
+-- A limit of a project or queue is over all pumps; without one, a share of this pump is the limit.
+local here = {}
+for i = 6, #ARGV, 2 do here[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+local function owner_of(name, cap, share)
   local o = owners[name]
   if o then return o end
   local conf = redis.call('HMGET', P .. 'q:' .. name,
     'paused', 'concurrency', 'rate', 'per', 'burst', 'tat', 'keys')
   local inflight = tonumber(redis.call('HGET', P .. 'inflight', name)) or 0
   o = { name = name, taken = 0, tokens = math.huge, keys = tonumber(conf[7]) or 1 }
-  o.room = conf[1] == '1' and 0 or math.max((tonumber(conf[2]) or cap) - inflight, 0)
+  o.room = math.max((tonumber(conf[2]) or cap or math.huge) - inflight, 0)
+  if conf[1] == '1' then o.room = 0 end
+  o.share = share and math.max(share - (here[name] or 0), 0) or math.huge
   if conf[3] then
     o.step = conf[4] / conf[3] -- ms from one call to the next
     o.burst = tonumber(conf[5]) or 1
@@ -39,8 +46,8 @@ end
 
 local function owners_of(lane)
   local base = base_of(lane)
-  local queue = owner_of(base, ARGV[4] * pumps)
-  local list = { owner_of(lane:match('^[^/]*'), ARGV[5] * pumps), queue }
+  local queue = owner_of(base, nil, ARGV[4])
+  local list = { owner_of(lane:match('^[^/]*'), nil, ARGV[5]), queue }
   if is_ordered(lane) then
     list[3] = owner_of(lane, 1)
   elseif lane:find('\31c', 1, true) then
@@ -49,10 +56,12 @@ local function owners_of(lane)
   return list
 end
 
--- how many tasks of a lane may be taken; when none, who forbids it, and until when
+-- How many tasks of a lane may be taken. When none, who forbids it, and until when; nobody if only
+-- this pump has no room for them.
 local function allowance(list)
   local room, against, again = math.huge, nil, nil
   for _, o in ipairs(list) do
+    if o.share < room then room, against, again = o.share, nil, nil end
     if o.room < room then room, against, again = o.room, o, nil end
     if o.tokens < room then
       room, against, again = math.max(o.tokens, 0), o, nil
@@ -168,7 +177,7 @@ local function serve(lane, list, room)
       redis.call('HINCRBY', P .. 'inflight', home, taken)
     end
     for _, o in ipairs(list) do
-      o.taken, o.room = o.taken + taken, o.room - taken
+      o.taken, o.room, o.share = o.taken + taken, o.room - taken, o.share - taken
       if o.step then o.tat, o.tokens = o.tat + taken * o.step, o.tokens - taken end
     end
   end
@@ -186,7 +195,7 @@ local function settle(lane, lanes_key, list, first)
   end
   local due = first or is_ordered(lane) and now or tonumber(head[2])
   local room, against, again = allowance(list)
-  if due <= now and room <= 0 and not again then
+  if due <= now and room <= 0 and against and not again then
     redis.call('ZADD', lanes_key, HELD, lane)
     redis.call('ZADD', P .. 'held:' .. against.name, 'NX', now, lane)
     return false
@@ -203,13 +212,13 @@ local function serve_all(lanes, left)
     siblings[l.list[1]] = (siblings[l.list[1]] or 0) + 1
   end
   for owner, n in pairs(siblings) do
-    owner.share = math.ceil(math.min(owner.room, owner.tokens, left) / n)
+    owner.turn = math.ceil(math.min(owner.room, owner.share, owner.tokens, left) / n)
   end
   for round = 1, 2 do
     for _, l in ipairs(lanes) do
       if left > 0 and not l.done then
         local asked = math.min(allowance(l.list), left)
-        if round == 1 then asked = math.min(asked, share, l.list[1].share) end
+        if round == 1 then asked = math.min(asked, share, l.list[1].turn) end
         local taken, first = 0, nil
         if asked > 0 then taken, first = serve(l.lane, l.list, asked) end
         left = left - taken
