@@ -54,7 +54,9 @@ class Exporter:
         """Write exports until none is due or the worker stops. Answers how many there were."""
         done = 0
         while not self.stop():
-            claim = pumps.claim(self.house.client, self.prefix, self.name, 1, 1, 1, keys.EXPORT)
+            claim = pumps.claim(
+                self.house.client, self.prefix, self.name, 1, 1, 1, kind=keys.EXPORT
+            )
             if not claim.tasks:
                 break
             for claimed in claim.tasks:

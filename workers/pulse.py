@@ -56,7 +56,7 @@ class Pulse:
         self.cancelled = self.cancelled or cancelled
         if not mine:
             return
-        claim = pumps.claim(client, self.prefix, self.pump, 0, 1, 1, keys.EXPORT)
+        claim = pumps.claim(client, self.prefix, self.pump, 0, 1, 1, kind=keys.EXPORT)
         if 0 <= claim.next_ms <= claim.now_ms:  # more is due: whoever is free takes it
             queue.send_help(self.house.celery, keys.EXPORT, self.shard, HELP_SECONDS)
 
