@@ -198,7 +198,7 @@ def test_a_worker_given_up_for_dead_publishes_nothing(
         # As a rescue leaves it: the lease is gone, and the task waits again.
         [pump] = pumps.awake(house.client, prefix, keys.EXPORT)
         house.client.zadd(f"{prefix}pumps:e", {pump: 1})
-        monkeypatch.setattr(pumps, "claim", lambda *_: (_ for _ in ()).throw(AssertionError))
+        monkeypatch.setattr(pumps, "claim", lambda *_, **__: (_ for _ in ()).throw(AssertionError))
         for _ in range(3):
             pumps.rescue(
                 house.client,
@@ -373,7 +373,7 @@ def test_one_that_its_workers_died_with_says_so(api: Spaaza, house: House, chain
     made = api.create()
     prefix = keys.prefix(0)
     for n in range(5):
-        assert pumps.claim(house.client, prefix, f"p{n}", 1, 9, 9, keys.EXPORT).tasks
+        assert pumps.claim(house.client, prefix, f"p{n}", 1, 9, 9, kind=keys.EXPORT).tasks
         assert api.code(made) == "INPROGRESS"
         house.client.zadd(f"{prefix}pumps:e", {f"p{n}": 1})
         for _ in range(2):

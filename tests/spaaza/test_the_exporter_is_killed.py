@@ -77,16 +77,21 @@ class Chain:
         return made
 
 
-def test_a_killed_exporter_leaves_nothing_half_and_the_export_is_done(
-    product: Product, big: Path
-) -> None:
-    chain = Chain(product)
+def register(product: Product, big: Path) -> None:
+    """Make the big table the chain's wallet ledger."""
     added = product.command(
         *("sources", "add", "--chain", "1764", "--index", "wallet-ledger"),
         *("--url", f"sqlite:///{big}", "--table", "ledger", "--chain-column", "chain_id"),
         *("--order-by", "id", "--prefix", "Wallet", "--data", "data"),
     )
     assert added.returncode == 0, added.stderr
+
+
+def test_a_killed_exporter_leaves_nothing_half_and_the_export_is_done(
+    product: Product, big: Path
+) -> None:
+    chain = Chain(product)
+    register(product, big)
     made = chain.export()
     path = f"/tasks/{made['id']}"
     folder = product.data / "exports"
@@ -139,3 +144,27 @@ def test_an_export_works_in_the_first_minute_and_execute_waits_for_it(product: P
     assert answer.elapsed.total_seconds() < 10
     url = chain("GET", f"/tasks/{made['id']}/download_url").json()["url"]
     assert requests.get(url, timeout=10).text.startswith("id,name,queue,state")
+
+
+def test_a_store_that_dies_in_mid_export_loses_nothing(product: Product, big: Path) -> None:
+    chain = Chain(product)
+    register(product, big)
+    made = chain.export()
+    folder = product.data / "exports"
+    eventually(lambda: [*folder.rglob(".part-*")], within=20)
+    os.kill(product.pids("redis")[0], signal.SIGKILL)
+    eventually(
+        lambda: chain("GET", f"/tasks/{made['id']}").status_code == 200, within=30, every=0.2
+    )
+
+    def done() -> bool:
+        answer = chain("GET", f"/tasks/{made['id']}")
+        return answer.status_code == 200 and answer.json()["state"]["code"] == "DONE"
+
+    eventually(done, within=45, every=0.2)
+    assert not [*folder.rglob(".part-*")]
+    url = chain("GET", f"/tasks/{made['id']}/download_url").json()["url"]
+    lines = requests.get(url, timeout=60).content.count(b"\n")
+    assert lines == ROWS - ROWS // 5 + 1
+    [result] = [p for p in folder.rglob("*") if p.is_file()]
+    assert result.name == f"Wallet_Export-{made['id']}.csv"
