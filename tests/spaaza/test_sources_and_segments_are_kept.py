@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from api.app import create_app
+from api.door import App
 from tests.conftest import environment
 from tests.spaaza.conftest import CHAIN, Spaaza, plain_sql
+from timeball.cli import cli
 from timeball.dispatch.house import House
+from timeball.errors import ConfigError
 from timeball.model.project import Project, Scope
 from timeball.settings import Settings
 from timeball.store import projects
@@ -170,43 +172,41 @@ def test_the_products_own_tasks_and_attempts_can_be_exported_at_once(
     assert [row["outcome"] for row in rows] == ["answered"] * 2
 
 
-def run(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
-    code = "from timeball.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env=environment(settings, SHOP_URL=""),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command line, in this process."""
+    for name, value in environment(settings).items():
+        if name.startswith("TIMEBALL_"):
+            monkeypatch.setenv(name, value)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(cli, words)
+
+    return run
 
 
 def test_the_command_line_makes_keys_and_sources(
-    app: object, settings: Settings, house: House, shop: Path
+    app: App, run: Callable[..., Result], house: House, shop: Path
 ) -> None:
-    made = json.loads(run(settings, "keys", "create", "--chain", "1764", "--json").stdout)
+    made = json.loads(run("keys", "create", "--chain", "1764", "--json").stdout)
     assert list(made)[:3] == ["id", "secret", "chain"]
-    again = json.loads(run(settings, "keys", "create", "--chain", "1764", "--json").stdout)
+    again = json.loads(run("keys", "create", "--chain", "1764", "--json").stdout)
     assert again["project_id"] == made["project_id"]
     words = ("--chain", "1764", "--index", "users")
     url = f"sqlite:///{shop}"
-    added = run(
-        settings, "sources", "add", *words, "--url", url, "--table", "users", "--deny", "amount"
-    )
-    assert added.returncode == 0, added.stderr
+    added = run("sources", "add", *words, "--url", url, "--table", "users", "--deny", "amount")
+    assert added.exit_code == 0, added.output
     assert "registered users of chain 1764" in added.stdout
     assert "amount" not in added.stdout
-    listed = run(settings, "sources", "list", "--chain", "1764", "--json")
+    listed = run("sources", "list", "--chain", "1764", "--json")
     assert [s["index"] for s in json.loads(listed.stdout)] == ["users"]
-    assert (
-        str(shop) not in listed.stdout + run(settings, "sources", "list", "--chain", "1764").stdout
-    )
-    assert run(settings, "sources", "test", *words).returncode == 0
-    client = Spaaza(app, f"{made['id']}:{made['secret']}")  # type: ignore[arg-type]
+    assert str(shop) not in listed.stdout + run("sources", "list", "--chain", "1764").stdout
+    assert run("sources", "test", *words).exit_code == 0
+    client = Spaaza(app, f"{made['id']}:{made['secret']}")
     assert client.create()["id"] == 1
-    assert run(settings, "sources", "remove", *words).returncode == 0
-    wrong = run(settings, "sources", "add", *words, "--url", url, "--table", "none")
-    assert wrong.returncode == 2
-    assert wrong.stderr == "timeball: table the table or view does not exist\n"
-    assert made["secret"] not in run(settings, "keys", "list", "--json").stdout
-    assert run(settings, "keys", "create").returncode == 2
+    assert run("sources", "remove", *words).exit_code == 0
+    wrong = run("sources", "add", *words, "--url", url, "--table", "none")
+    assert isinstance(wrong.exception, ConfigError)
+    assert wrong.exception.faults == ("table the table or view does not exist",)
+    assert made["secret"] not in run("keys", "list", "--json").stdout
+    assert run("keys", "create").exit_code == 2

@@ -1,4 +1,7 @@
-"""Chains: projects with a number, as the Spaaza dialect names them."""
+"""Chains: projects with a number, as the Spaaza dialect names them.
+
+`chain:<number>`, a string on shard 0, holds the id of a chain's project; it lives for ever.
+"""
 
 from __future__ import annotations
 
