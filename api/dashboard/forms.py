@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,12 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+_NUMBER = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?").fullmatch
+
+
 def number(form: Form, name: str) -> Any:
-    """A whole number where one was typed, else the text, for the rule to refuse."""
+    """A number where one was typed, else the text, for the rule to refuse."""
     text = form[name].strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else text
+    if not _NUMBER(text):
+        return text
+    return float(text) if "." in text else int(text)

@@ -18,10 +18,10 @@ from api.mergent.errors import Rejected
 from api.mergent.schedule_schemas import RuleSchema, ScheduleReader
 from api.mergent.schemas import load
 from timeball.dispatch import schedules as verbs
-from timeball.errors import InvalidField, NotFound
+from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes, id_text
 from timeball.model.schedule import CatchUp, Overlap, Schedule
-from timeball.model.task import Method
+from timeball.model.task import BodyKind, Method
 from timeball.model.visitor import Role
 from timeball.store import codec
 from timeball.timing import agenda
@@ -155,6 +155,8 @@ def edit(visit: Visit, schedule_id: str) -> Response:
 
 
 def _filled(visit: Visit, it: Schedule) -> Form:
+    if it.request.body_kind is BodyKind.BASE64:
+        raise Conflict("the body of this schedule is no text: change it with the API")
     dumped = visit.desk.dumper.request(it.request)
     return Form(
         {
@@ -166,10 +168,10 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "name": it.name or "",
             "description": it.description or "",
             "queue": it.queue,
-            "timeout": f"{it.timeout.total_seconds():g}s" if it.timeout else "",
+            "timeout": shown.written(it.timeout) if it.timeout else "",
             "overlap": it.overlap,
             "catch_up": it.catch_up,
-            "catch_up_window": f"{it.catch_up_window.total_seconds():g}s",
+            "catch_up_window": shown.written(it.catch_up_window),
             "cron": it.cron or "",
             "rrule": it.rrule or "",
             "dtstart": shown.exact(it.dtstart),
@@ -177,7 +179,7 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "start_at": shown.exact(it.start_at),
             "end_at": shown.exact(it.end_at),
             "max_runs": str(it.max_runs or ""),
-            "window": f"{it.window.total_seconds():g}s" if it.window else "",
+            "window": shown.written(it.window) if it.window else "",
         }
     )
 
@@ -270,6 +272,9 @@ def _changes(
     """All that the form shows, what was emptied included."""
     unset: dict[str, Any] = dict.fromkeys((*PLAIN, *TIMING, "tags"))
     sent = {"method": "POST", "headers": {}, "body": "", **data["request"]}
+    known = before.request.body.decode(errors="replace")
+    if sent["body"] == known.replace("\r\n", "\n"):  # a browser writes line ends its own way
+        sent["body"] = known
     changes = reader.changes({**unset, **data, "request": sent})
     if changes.get("cron") is None and changes.get("rrule") is None:
         raise InvalidField("cron", "is missing: give cron, like 0 9 * * 1-5, or rrule")

@@ -86,6 +86,15 @@ def span(value: timedelta | float) -> str:
     return f"{sign}{whole} s"
 
 
+def written(value: timedelta) -> str:
+    """A duration as our rules read it, in one unit: `90s`, `5m`, `1h`."""
+    seconds = value.total_seconds()
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:.10g}s"
+
+
 def instant(at: datetime | None) -> str:
     """An instant in UTC to the second."""
     return "–" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")

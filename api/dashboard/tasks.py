@@ -24,6 +24,7 @@ from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes, id_text
 from timeball.model.attempt import Attempt
+from timeball.model.retry import RetryPolicy
 from timeball.model.task import BodyKind, Draft, Method, State, Task
 from timeball.model.visitor import Role
 from timeball.store import codec
@@ -46,6 +47,9 @@ FIELDS = (
     "retry.max_attempts",
     "retry.min_backoff",
     "retry.max_backoff",
+    "retry.max_doublings",
+    "retry.jitter",
+    "retry.max_age",
 )
 
 
@@ -242,25 +246,31 @@ def _form_page(visit: Visit, form: Form, source: str, status: int = 200) -> Resp
 def _filled(visit: Visit, found: Task) -> Form:
     if found.request.body_kind is BodyKind.BASE64:
         raise Conflict("the body of this task is no text: clone it with the API")
-    dumped = _as_sent(visit, found)
-    retry = dumped.get("retry", {})
-    sent = dumped["request"]
-    return Form(
+    sent = visit.desk.dumper.request(found.request)
+    form = Form(
         {
             **dict.fromkeys(FIELDS, ""),
             "request.url": sent["url"],
-            "request.method": sent.get("method", "POST"),
-            "request.headers": "\n".join(f"{n}: {v}" for n, v in sent.get("headers", {}).items()),
-            "request.body": sent.get("body") or "",
-            "name": dumped.get("name", ""),
-            "queue": dumped.get("queue", ""),
+            "request.method": sent["method"],
+            "request.headers": "\n".join(f"{n}: {v}" for n, v in sent["headers"].items()),
+            "request.body": sent["body"] or "",
+            "name": found.name or "",
+            "queue": found.queue,
             "tags": ", ".join(found.tags),
-            "timeout": str(dumped.get("timeout", "")),
-            "retry.max_attempts": str(retry.get("max_attempts", "")),
-            "retry.min_backoff": f"{retry['min_backoff']}s" if retry else "",
-            "retry.max_backoff": f"{retry['max_backoff']}s" if retry else "",
+            "timeout": shown.written(found.timeout) if found.timeout else "",
         }
     )
+    retry = found.retry
+    if isinstance(retry, RetryPolicy):
+        form.values |= {
+            "retry.max_attempts": str(retry.max_attempts),
+            "retry.min_backoff": shown.written(retry.min_backoff),
+            "retry.max_backoff": shown.written(retry.max_backoff),
+            "retry.max_doublings": str(retry.max_doublings),
+            "retry.jitter": f"{retry.jitter:g}",
+            "retry.max_age": shown.written(retry.max_age) if retry.max_age else "",
+        }
+    return form
 
 
 def _data(form: Form) -> dict[str, Any]:
@@ -269,9 +279,10 @@ def _data(form: Form) -> dict[str, Any]:
     out |= forms.plain(form, ("name", "queue", "delay", "scheduled_for", "timeout"))
     if form["tags"].strip():
         out["tags"] = forms.words(form["tags"])
-    retry = forms.plain(form, ("retry.min_backoff", "retry.max_backoff"))
-    if form["retry.max_attempts"].strip():
-        retry["retry.max_attempts"] = forms.number(form, "retry.max_attempts")
+    retry = forms.plain(form, ("retry.min_backoff", "retry.max_backoff", "retry.max_age"))
+    for name in ("retry.max_attempts", "retry.max_doublings", "retry.jitter"):
+        if form[name].strip():
+            retry[name] = forms.number(form, name)
     if retry:
         out["retry"] = {name.removeprefix("retry."): value for name, value in retry.items()}
     return out

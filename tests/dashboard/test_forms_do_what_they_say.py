@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from api.dashboard.tasks import FIELDS
 from tests.api.conftest import Pump
-from tests.dashboard.conftest import Browser, page_of
+from tests.dashboard.conftest import Browser, field, page_of
 from timeball.dispatch import intake, queues, schedules
 from timeball.dispatch.house import House
 from timeball.ids import id_bytes, id_text
 from timeball.model.attempt import Attempt, Outcome
 from timeball.model.project import Project
-from timeball.model.task import Method, State, Task
+from timeball.model.retry import RetryPolicy
+from timeball.model.task import Method, Request, State, Task
 from timeball.store.tasks import Filter
 
 NEW = "/dashboard/tasks/new"
@@ -91,6 +93,39 @@ def test_a_clone_keeps_the_hidden_headers(
     assert intake.get(house, project.id, made).request.headers == task.request.headers
 
 
+def test_a_clone_keeps_its_retries(
+    browser: Browser, make: Callable[..., Task], house: House, project: Project
+) -> None:
+    policy = RetryPolicy(4, timedelta(seconds=2), timedelta(hours=2), 3, 0.5, timedelta(days=1))
+    task = make(retry=policy, timeout=timedelta(seconds=2.5))
+    page = browser.get(f"{NEW}?from={id_text(task.id)}").text
+    names = [n for n in FIELDS if n.startswith("retry.") or n in ("timeout", "request.url")]
+    where = browser.post(NEW, **{name: field(page, name) for name in names}).headers["Location"]
+    made = id_bytes(where.rpartition("/")[2])
+    assert made is not None
+    copy = intake.get(house, project.id, made)
+    assert (copy.retry, copy.timeout) == (task.retry, task.timeout)
+
+
+def test_an_edit_keeps_what_the_form_shows_otherwise(
+    browser: Browser, house: House, project: Project
+) -> None:
+    request = Request("https://example.com/", body=b"one\r\ntwo")
+    rule = {"cron": "0 9 * * *", "window": timedelta(minutes=5), "retry": RetryPolicy(2)}
+    made = schedules.create(house, project.id, {**rule, "request": request})
+    page = browser.get(f"/dashboard/schedules/{made.id}/edit").text
+    fields = {
+        "request.url": "https://example.com/",
+        "request.body": "one\r\ntwo",
+        "cron": "0 9 * * *",
+    }
+    fields |= {name: field(page, name) for name in ("window", "catch_up_window", "timezone")}
+    browser.post(f"/dashboard/schedules/{made.id}/edit", **fields)
+    now = schedules.get(house, project.id, made.id)
+    assert (now.request.body, now.window, now.retry) == (b"one\r\ntwo", made.window, made.retry)
+    assert now.next_at == made.next_at
+
+
 def test_chosen_tasks_are_cancelled_run_and_deleted(
     browser: Browser, make: Callable[..., Task], house: House, project: Project
 ) -> None:
@@ -156,6 +191,7 @@ def test_a_queue_is_paused_limited_and_purged(
     state = queues.get_queue(house, project.id, "mail")
     assert state.limits.paused
     assert state.limits.rate == 10
+    assert field(browser.get("/dashboard/queues").text, "per") == "1m"
     browser.post("/dashboard/queues/mail/limits", 422, rate="many")
     browser.follow("/dashboard/queues/mail/resume")
     assert "type mail" in browser.follow("/dashboard/queues/mail/purge", sure="other")

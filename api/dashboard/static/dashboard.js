@@ -130,6 +130,7 @@ document.addEventListener("keydown", (event) => {
   for (const menu of document.querySelectorAll(".menu[open]")) menu.open = false;
 });
 
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 offerCopies(document);
 document.querySelectorAll("[data-live]").forEach(follow);
 document.querySelectorAll("form[data-preview]").forEach(previewOf);
