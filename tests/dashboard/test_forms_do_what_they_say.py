@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from api.dashboard.tasks import FIELDS
+from api.dashboard.task_form import FIELDS
 from tests.api.conftest import Pump
 from tests.dashboard.conftest import Browser, field, page_of
 from timeball.dispatch import intake, queues, schedules
