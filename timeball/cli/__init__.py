@@ -169,7 +169,9 @@ def worker(concurrency: int | None, name: str) -> None:
 
 @cli.command()
 @click.option("--concurrency", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--name", default="exporter", show_default=True, help="Name of the node on this host.")
+@click.option(
+    "--name", default="exporter", show_default=True, help="Name of the node on this host."
+)
 def exporter(concurrency: int, name: str) -> None:
     """Run an exporter: it writes the files of exports."""
     from timeball.up import commands
