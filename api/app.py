@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from api import dashboard, health
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
-from api.mergent import routes, schedules
+from api.mergent import queues, routes, schedules
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> App:
     for name, prefix in (("v2", "/v2"), ("bare", "")):
         dialect = routes.blueprint(app.door, name)
         schedules.add(dialect, app.door)
+        queues.add(dialect, app.door)
         app.register_blueprint(dialect, url_prefix=prefix)
     dashboard.add(app)
     spaaza.add(app)

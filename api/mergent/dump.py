@@ -97,6 +97,9 @@ class Dumper:
             "timeout": self._timeout if task.timeout is None else seconds(task.timeout),
             "retry": _MERGENT if retry is MERGENT_DEFAULT else dump_retry(retry),
             "tags": task.tags,
+            "priority": task.priority,
+            "concurrency_key": task.concurrency_key,
+            "ordering_key": task.ordering_key,
         }
 
 

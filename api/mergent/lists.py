@@ -89,6 +89,11 @@ class ListSchema(Strict):
         "Where to go on: the X-Next-Cursor of the page before, with the same other parameters.",
         _STRING,
     )
+    after = Ruled(
+        lambda value, _: rules.text(value, "after", 500),
+        "Another name of `cursor`, which some clients of Mergent's use with X-Cursor-After.",
+        _STRING,
+    )
     id = Ruled(
         lambda value, _: _ids(value), f"Up to {IDS_LIMIT} task ids, comma-separated.", _STRING
     )
@@ -144,7 +149,8 @@ def read(parameters: MultiDict[str, str]) -> Wanted:
     if many:
         raise Rejected([Fault(key[:100], "is there more than once: give it once") for key in many])
     given: dict[str, Any] = load(_SCHEMA, parameters.to_dict())
-    limit, cursor = given.pop("limit", DEFAULT_LIMIT), given.pop("cursor", None)
+    limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", None)
+    cursor = given.pop("cursor", after)
     purpose = repr(sorted(given.items()))
     since, until = _both(given, "created_at", "created_after", "created_before")
     planned_since, planned_until = _both(

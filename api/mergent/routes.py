@@ -161,9 +161,14 @@ class Tasks:
         if page.cursor is None:
             return self._tasks(call, page.tasks)
         cursor = signer.sign(page.cursor, project, wanted.purpose)
-        query = urlencode({**call.request.args.to_dict(), "cursor": cursor})
+        asked = {k: v for k, v in call.request.args.items() if k != "after"}
+        query = urlencode({**asked, "cursor": cursor})
         url = f"{self.door.settings.public_url or ''}{call.request.path}?{query}"
-        headers = (("X-Next-Cursor", cursor), ("Link", f'<{url}>; rel="next"'))
+        headers = (
+            ("X-Next-Cursor", cursor),
+            ("X-Cursor-After", cursor),
+            ("Link", f'<{url}>; rel="next"'),
+        )
         return self._tasks(call, page.tasks, headers)
 
     def _tasks(
@@ -235,7 +240,8 @@ ROUTES: tuple[tuple[str, str, str, Scope], ...] = (
 """Method, path, verb of `Tasks`, and the scope a key needs."""
 
 _SHARED = frozenset({"find", "get", "delete", "cancel"})
-"""Verbs that both dialects have under one path, and whose requests have no body: the key decides."""
+"""Verbs that both dialects have under one path, and whose requests have no body: the key decides, unless the id
+is one of Mergent's."""
 
 
 def blueprint(door: Door, name: str) -> Blueprint:
@@ -256,7 +262,7 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
         current = request._get_current_object()  # type: ignore[attr-defined]
         authorization = current.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
-        if other is not None and caller.pair:
+        if other is not None and caller.pair and id_bytes(path.get("task_id", "")) is None:
             return other(caller, current, **path)
         return verb(Call(caller, current), **path)
 

@@ -16,10 +16,11 @@ from api.body import dump_json
 from timeball.egress import Policy, check_url
 from timeball.errors import InvalidField
 from timeball.headers import check_headers
-from timeball.model.task import BodyKind, Method
+from timeball.model.task import BodyKind, Method, Priority
 from timeball.timing.durations import parse_duration, parse_instant
 
 NAME_LIMIT = 500
+KEY_LIMIT = 200
 QUEUE_LIMIT = 100
 TAG_LIMIT = 100
 TAGS_LIMIT = 20
@@ -62,6 +63,21 @@ def queue(value: Any) -> str:
             "queue", f"must be 1 to {QUEUE_LIMIT} letters, digits, _ . : or -, like emails.high"
         )
     return value
+
+
+def priority(value: Any) -> Priority:
+    """Who goes first when more is due than can be called; null is normal."""
+    if value is None:
+        return Priority.NORMAL
+    try:
+        return Priority(value)
+    except ValueError:
+        raise InvalidField("priority", f"must be one of {', '.join(Priority)}") from None
+
+
+def key(value: Any, field: str) -> str | None:
+    """A key that tasks share, for their order or their slots."""
+    return None if value is None else text(value, field, KEY_LIMIT)
 
 
 def tags(value: Any) -> tuple[str, ...]:

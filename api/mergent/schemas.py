@@ -31,7 +31,7 @@ from api.mergent.errors import Fault, Rejected
 from timeball.egress import PUBLIC_ONLY, Policy
 from timeball.errors import InvalidField
 from timeball.model.retry import RetryPolicy
-from timeball.model.task import BodyKind, Draft, Method, Request
+from timeball.model.task import BodyKind, Draft, Method, Priority, Request
 
 MAX_ATTEMPTS = 100
 MAX_DOUBLINGS = 30
@@ -277,6 +277,30 @@ class TaskSchema(Strict):
         {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
     )
 
+    priority = Ruled(
+        lambda value, _: rules.priority(value),
+        "Ours: `high`, `normal` or `low`; who waits long enough goes with the high ones.",
+        {"type": ["string", "null"], "enum": [*map(str, Priority), None]},
+    )
+    concurrency_key = Ruled(
+        lambda value, _: rules.key(value, "concurrency_key"),
+        "Ours: tasks of a queue with one key share its `key_concurrency` slots, and keys take turns.",
+        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
+    )
+    ordering_key = Ruled(
+        lambda value, _: rules.key(value, "ordering_key"),
+        "Ours: tasks of a queue with one key are called one after the other, in the order they came.",
+        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
+    )
+
+    @validates_schema
+    def _one_key(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("concurrency_key") is not None and data.get("ordering_key") is not None:
+            message = (
+                "cannot be given together with concurrency_key: ordered tasks run one at a time"
+            )
+            raise ValidationError(_Found("ordering_key", message))
+
     def __init__(self, terms: Terms | None = None, **options: Any) -> None:
         super().__init__(**options)
         if terms is not None:
@@ -287,6 +311,7 @@ class TaskSchema(Strict):
 
 _REQUEST_FIELDS = frozenset(RequestSchema().fields)
 _TASK_FIELDS = frozenset(TaskSchema().fields)
+_APART_FIELDS = frozenset({"priority", "concurrency_key", "ordering_key"})
 _NO_BODY = (b"", BodyKind.TEXT)
 
 
@@ -354,6 +379,10 @@ class Reader:
             delay = rules.delay(given("delay"))
             if scheduled_for is not None and delay is not None:
                 scheduled_for, delay = scheduled_for + delay, None
+            # most tasks say nothing of these three
+            apart = data.keys() & _APART_FIELDS and self._apart(data)
+            if apart is None:
+                return None
             return Draft(
                 project,
                 Request(
@@ -375,9 +404,23 @@ class Reader:
                 None,
                 idempotency_key,
                 fingerprint,
+                **(apart or {}),
             )
         except InvalidField:
             return None
+
+    @staticmethod
+    def _apart(data: dict[str, Any]) -> dict[str, Any] | None:
+        """What sets a task apart in its queue, or None when the schema must say what is wrong."""
+        ordered = rules.key(data.get("ordering_key"), "ordering_key")
+        shared = rules.key(data.get("concurrency_key"), "concurrency_key")
+        if ordered is not None and shared is not None:
+            return None
+        return {
+            "priority": rules.priority(data.get("priority")),
+            "concurrency_key": shared,
+            "ordering_key": ordered,
+        }
 
     def changes(self, data: Any) -> dict[str, Any]:
         """Fields of a draft to change; `request` holds a dict of its own changes. Raises Rejected."""

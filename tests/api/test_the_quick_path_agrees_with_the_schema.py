@@ -62,6 +62,9 @@ TASK = some(
     timeout=mostly(st.sampled_from(["5s", 5, 0, "1h"])),
     retry=mostly(some(max_attempts=st.integers(0, 5), jitter=st.floats(0, 2))),
     tags=mostly(st.lists(TEXT, max_size=3)),
+    priority=mostly(st.sampled_from(["high", "low", "High"])),
+    concurrency_key=mostly(TEXT),
+    ordering_key=mostly(TEXT),
 )
 
 

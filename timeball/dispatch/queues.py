@@ -17,6 +17,11 @@ def list_queues(house: House, project: str) -> list[QueueState]:
     return queues.states(house.client, prefix, project, queues.names(house.client, prefix, project))
 
 
+def states(house: House, project: str, names: list[str]) -> list[QueueState]:
+    """How queues stand, in the order asked for, known or not."""
+    return queues.states(house.client, house.prefix(project), project, names)
+
+
 def get_queue(house: House, project: str, name: str) -> QueueState:
     """One queue. Raises NotFound when it has neither tasks nor limits and never had."""
     prefix = house.prefix(project)
