@@ -76,6 +76,10 @@ faults: $(DEV) ## Kill and freeze real processes under load; nothing may be lost
 bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--quick drain"
 	@$(PY) -m bench.run $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(DEV) ## Picture every page of the dashboard, into build/screenshots
+	@$(PY) -m tests.dashboard.screenshots build/screenshots
+
 .PHONY: lock
 lock: ## Write both locks anew from requirements*.txt; UPGRADE=1 takes newer releases
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && python=$$(sh tools/find_python.sh $(PYTHON)) && \

@@ -1,0 +1,93 @@
+"""Pictures of every page, light, dark and as wide as a phone: `make screenshots`.
+
+Runs the product in a folder of its own, gives it something to show, and writes PNG files into the folder named.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import eventually
+from tests.e2e.product import Product
+
+LOOKS = {
+    "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
+}
+
+
+def fill(product: Product) -> tuple[str, str]:
+    """Something to show. Answers the ids of a task and of a schedule worth a picture."""
+    inbox = product.inbox
+    for n in range(20):
+        body = json.dumps({"order": n})
+        product.create(
+            f"{inbox}/orders/{n}", body, name=f"order {n}", queue="orders", tags=["paid"]
+        )
+        product.create(
+            f"{inbox}/reminders/{n}", name=f"reminder {n}", queue="mail", delay=f"{n + 1}h"
+        )
+    for n in range(4):
+        product.create(f"{inbox}/gone?status=410&n={n}", name=f"left us {n}")
+    product.create("http://localhost:1/", name="nobody there", retry={"max_attempts": 1})
+    retry = {"min_backoff": "1s", "max_attempts": 5}
+    flaky = product.create(f"{inbox}/flaky?status=503&times=2", "hello", name="flaky", retry=retry)
+    rule = {"cron": "30 2 * * 1-5", "timezone": "Europe/Amsterdam", "name": "nightly report"}
+    for more in (rule, {"cron": "@every 2s", "name": "heartbeat"}):
+        made = product.ask("POST", "/v2/schedules", {"request": {"url": f"{inbox}/tick"}, **more})
+        assert made.status_code == 201, made.text
+    eventually(lambda: product.get(flaky)["status"] == "success", within=20)
+    return flaky["id"], made.json()["id"]
+
+
+def shoot(product: Product, folder: Path) -> None:
+    """Write the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        first = browser.new_context(**_look("light"))
+        page = first.new_page()
+        page.goto(product.facts["login_url"])
+        page.screenshot(path=folder / "first-visit.png", full_page=True)
+        task, schedule = fill(product)
+        pages = {
+            "overview": "",
+            "tasks": "/tasks",
+            "task": f"/tasks/{task}",
+            "new-task": f"/tasks/new?from={task}",
+            "schedules": "/schedules",
+            "schedule": f"/schedules/{schedule}",
+            "edit-schedule": f"/schedules/{schedule}/edit",
+            "queues": "/queues",
+            "dead": "/dead",
+            "keys": "/keys",
+            "system": "/system",
+            "audit": "/audit",
+        }
+        state = first.storage_state()
+        for look in LOOKS:
+            page = browser.new_context(storage_state=state, **_look(look)).new_page()
+            for name, path in pages.items():
+                page.goto(f"{product.url}/dashboard{path}")
+                page.wait_for_timeout(400)
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+        browser.close()
+
+
+def _look(name: str) -> dict[str, Any]:
+    return dict(LOOKS[name])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as data, Product(Path(data)) as running:
+        shoot(running, Path(sys.argv[1]))
+    print(f"written to {sys.argv[1]}")
