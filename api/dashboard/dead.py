@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request, url_for
 
-from api.dashboard import charts
+from api.dashboard import charts, shown
 from api.dashboard.desk import Visit
 from timeball.dispatch import intake
 from timeball.errors import Conflict, NotFound
@@ -73,7 +73,9 @@ def groups(found: list[tuple[Task, Attempt | None]]) -> list[Group]:
 
 
 def host(task: Task) -> str:
-    """Host and port of a task's URL."""
+    """Host and port of a task's URL; all exports are one group."""
+    if shown.is_export(task):
+        return "exports"
     return urlsplit(task.request.url).netloc.rpartition("@")[2].lower()
 
 

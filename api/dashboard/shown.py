@@ -148,6 +148,21 @@ def task_id(task: Task) -> str:
     return id_text(task.id)
 
 
+def is_export(task: Task) -> bool:
+    """Whether a task writes a file instead of calling somebody."""
+    return task.request.url.startswith("export:")
+
+
+def action(task: Task) -> str:
+    """What a task does, before what it does it to."""
+    return "export" if is_export(task) else task.request.method.value
+
+
+def target(task: Task) -> str:
+    """The URL that a task calls, or the index that it exports."""
+    return text(task.request.url.removeprefix("export:"))
+
+
 def title(task: Task) -> str:
     """What a list calls a task: its name, or what it calls."""
-    return line(task.name or task.request.url)
+    return line(task.name or target(task))

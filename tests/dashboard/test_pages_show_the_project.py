@@ -15,9 +15,9 @@ from timeball.dispatch.house import House
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt, Outcome, Timing
 from timeball.model.project import Project
-from timeball.model.task import Request, State, Task
+from timeball.model.task import Draft, Request, State, Task
 from timeball.model.visitor import Role
-from timeball.store import codec, pumps, roll
+from timeball.store import codec, keys, pumps, roll, tasks
 from timeball.store.codec import Claimed
 from timeball.store.projects import create_project
 
@@ -153,6 +153,16 @@ def test_a_task_page_tells_its_life(
         assert said in page, said
     assert 'class="backoff"' in page
     assert browser.get(page_of(task) + "/live").text.count("<html") == 0
+
+
+def test_an_export_is_shown_as_one(browser: Browser, house: House, project: Project) -> None:
+    draft = Draft(project.id, Request("export:orders"), queue="exports")
+    [taken], _ = tasks.submit(house.client, house.prefix(project.id), [draft], 60_000, keys.EXPORT)
+    assert taken.task is not None
+    assert ">export</span>" in browser.get("/dashboard/tasks").text
+    page = browser.get(page_of(taken.task)).text
+    assert "<b>export</b> <bdi>orders</bdi>" in page
+    assert "Clone" not in page
 
 
 def test_the_list_is_filtered_and_paged(browser: Browser, make: Callable[..., Task]) -> None:
