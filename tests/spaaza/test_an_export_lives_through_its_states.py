@@ -141,6 +141,17 @@ def test_a_table_that_is_gone_ends_in_error(
     assert "the database file cannot be opened" in messages(api, made)
 
 
+def test_a_full_disk_ends_in_error_and_leaves_nothing(
+    api: Spaaza, work: Callable[[], int], house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timeball.export.run.MIN_FREE_BYTES", 2**62)
+    made = api.create()
+    work()
+    assert api.code(made) == "ERROR"
+    assert "the disk is full" in messages(api, made)[0]
+    assert not [p for p in export_files.spool(house.settings).rglob("*") if p.is_file()]
+
+
 def test_a_failure_for_a_while_is_tried_again_with_longer_waits(
     api: Spaaza, work: Callable[[], int], house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,3 +214,18 @@ def test_the_command_line_makes_keys_and_sources(
     assert wrong.exception.faults == ("table the table or view does not exist",)
     assert made["secret"] not in run("keys", "list", "--json").stdout
     assert run("keys", "create").exit_code == 2
+
+
+def test_a_file_of_sources_is_kept_whole_or_not_at_all(
+    run: Callable[..., Result], house: House, shop: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sources.yaml"
+    users = f"- {{chain: 7, index: users, url: 'sqlite:///{shop}', table: users}}"
+    file.write_text(f"{users}\n- {{chain: 7, index: more, url: 'sqlite:///{shop}', table: none}}")
+    wrong = run("sources", "apply", str(file))
+    assert isinstance(wrong.exception, ConfigError)
+    assert wrong.exception.faults == ("source 2: table the table or view does not exist",)
+    assert not house.client.keys("*sources:*")
+    file.write_text(users)
+    assert run("sources", "apply", str(file)).output.endswith("registered users of chain 7\n")
+    assert run("sources", "list", "--chain", "7").output.startswith("users  users")

@@ -163,3 +163,4 @@ def test_a_mergent_task_is_still_mergents(api: Spaaza) -> None:
     answer = api("POST", "/tasks", {"request": {"url": "https://example.com"}})
     assert answer.status_code == 201
     assert answer.json["status"] == "queued"
+    assert api("GET", f"/tasks/{answer.json['id']}").json == answer.json

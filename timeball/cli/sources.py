@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -69,6 +69,44 @@ def add(data: Path | None, **fields: Any) -> None:
         raise ConfigError([f"{error.field} {error.message}"]) from None
     click.echo(f"registered {source.index} of chain {source.chain}")
     _show(columns)
+
+
+@sources.command()
+@click.argument("file", type=click.File("rb"))
+@data_option
+def apply(file: IO[bytes], data: Path | None) -> None:
+    """Try the sources of a YAML file and keep them, all or none.
+
+    The file holds a list of sources; each names chain, index, table, url or url_env, and what else `add` takes.
+    """
+    import yaml
+
+    from timeball.dispatch import sources as verbs
+    from timeball.export import databases
+    from timeball.export.sources import from_json
+    from timeball.store import chains
+
+    house = _opened(data)
+    try:
+        listed = yaml.safe_load(file)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{file.name} is no YAML: {error}"]) from None
+    if not isinstance(listed, list):
+        raise ConfigError([f"{file.name} must hold a list of sources"])
+    found, faults = [], []
+    for place, given in enumerate(listed, 1):
+        try:
+            source = from_json(given if isinstance(given, dict) else {})
+            databases.probe(source)
+            found.append(source)
+        except InvalidField as error:
+            faults.append(f"source {place}: {error.field} {error.message}")
+    if faults:
+        raise ConfigError(faults)
+    for source in found:
+        project = chains.ensure(house.client, house.vault, source.chain)
+        verbs.register(house, project.id, source)
+        click.echo(f"registered {source.index} of chain {source.chain}")
 
 
 def _show(columns: Sequence[Column]) -> None:
