@@ -140,3 +140,15 @@ def test_the_docs_tell_how_the_gem_itself_is_pointed_here() -> None:
         environment={**os.environ, "MERGENT_API_KEY": "12345"},
     )
     assert done.stdout == "http://127.0.0.1:8080/v2", done.stderr
+
+
+def test_schedules_are_created_paused_resumed_updated_and_deleted(ruby: Ruby) -> None:
+    asked = {"cron": "0 9 * * 1", "request": {"url": "https://example.com/never"}}
+    made = ruby("post", "schedules", asked)
+    assert (made["status"], made["data"]["paused"]) == (201, False)
+    where = f"schedules/{made['data']['id']}"
+    assert ruby("patch", where, {"paused": True})["data"]["paused"] is True
+    assert ruby("patch", where, {"paused": False})["data"]["paused"] is False
+    assert ruby("patch", where, {"cron": "0 10 * * 1"})["data"]["cron"] == "0 10 * * 1"
+    assert ruby("delete", where) == {"status": 204, "data": {}}
+    assert ruby("patch", where, {"paused": True})["status"] == 404

@@ -214,3 +214,42 @@ test("a handler that failed is called again at once", async () => {
   await called("/fails-once", 2);
   await ended(task.id, "success");
 });
+
+test("a schedule is created, read, listed, paused, resumed, updated and deleted", async () => {
+  const request = { url: `${url}/never`, body: "tick" };
+  const made = await mergent.schedules.create({ name: "nightly", request, cron: "0 3 1 1 *" });
+  assert.match(made.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  assert.equal(made.cron, "0 3 1 1 *");
+  assert.equal(made.paused, false);
+  assert.equal(made.queue, "default");
+  assert.equal(made.request.body, "tick");
+  assert.deepEqual(await mergent.schedules.retrieve(made.id), made);
+  const list = await mergent.schedules.list();
+  assert.ok(list.some((one) => one.id === made.id));
+  assert.equal((await mergent.schedules.update(made.id, { paused: true })).paused, true);
+  assert.equal((await mergent.schedules.update(made.id, { paused: false })).paused, false);
+  const changed = await mergent.schedules.update(made.id, { cron: "30 4 * * 1-5", description: "now on workdays" });
+  assert.equal(changed.cron, "30 4 * * 1-5");
+  assert.equal(changed.description, "now on workdays");
+  await mergent.schedules.delete(made.id);
+  await assert.rejects(mergent.schedules.retrieve(made.id), told);
+});
+
+test("an rrule without dtstart fires at once, and its task makes three attempts", async () => {
+  const path = "/always-fails";
+  const before = answer;
+  answer = (call) => (call.path === path ? 500 : before(call));
+  const made = await mergent.schedules.create({ request: { url: url + path }, rrule: "FREQ=YEARLY;COUNT=1" });
+  const [first, second, third] = await called(path, 3);
+  assert.equal(first.headers["timeball-schedule"], made.id);
+  assert.equal(first.headers["timeball-occurrence"], third.headers["timeball-occurrence"]);
+  assert.deepEqual([first, second, third].map((call) => call.headers["timeball-attempt"]), ["1", "2", "3"]);
+  await ended(first.headers["x-mergent-task"], "failure");
+  await mergent.schedules.delete(made.id);
+});
+
+test("a rule that is wrong is told", async () => {
+  const request = { url };
+  await assert.rejects(mergent.schedules.create({ request }), told);
+  await assert.rejects(mergent.schedules.create({ request, cron: "61 * * * *" }), told);
+});
