@@ -72,6 +72,10 @@ fmt: $(DEV) ## Format the code and mend what can be mended
 faults: $(DEV) ## Kill and freeze real processes under load; nothing may be lost
 	@$(PY) -m pytest -m faults $(ARGS) $(T)
 
+.PHONY: soak
+soak: $(DEV) ## Run the tests that take many minutes
+	@$(PY) -m pytest -m soak --timeout 1800 $(ARGS) $(T)
+
 .PHONY: bench
 bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--quick drain"
 	@$(PY) -m bench.run $(ARGS)
