@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from werkzeug.test import Client
+
 from tests.spaaza.conftest import Spaaza
 from timeball.dispatch.house import House
+from timeball.model.project import Project
 from timeball.store import projects
 
 
@@ -59,6 +62,24 @@ def test_a_key_of_no_chain_speaks_mergent_and_cannot_export(
     }
     assert api("POST", "/tasks", task).status_code == 403
     assert api("GET", "/spaaza/tasks").status_code == 403
+
+
+def test_a_mergent_key_of_the_chain_sees_an_export_as_a_task_and_cannot_bend_it(
+    api: Spaaza, house: House, chain: Project, work: Callable[[], int]
+) -> None:
+    made = api.create(trigger={"once": "2099-01-01T00:00:00Z"})
+    key = projects.create_key(house.client, house.vault, chain.id)[1]
+    headers = {"Authorization": f"Bearer {key}"}
+    [task] = Client(api.client.application).get("/v2/tasks", headers=headers).json
+    assert (task["status"], task["queue"]) == ("queued", "exports")
+    path = f"/v2/tasks/{task['id']}"
+    change = {"request": {"url": "https://example.com"}}
+    answer = Client(api.client.application).patch(path, json=change, headers=headers)
+    assert answer.status_code == 409
+    answer = Client(api.client.application).post(f"{path}/run", headers=headers)
+    assert answer.status_code == 200
+    assert work() == 1
+    assert api.code(made) == "DONE"
 
 
 def test_a_link_ends_with_its_key(

@@ -205,6 +205,8 @@ def update(
     for _ in range(5):
         record = read(client, prefix, project, task_id)
         task = codec.decode_task(task_id, record)
+        if codec.split(record)[0][4] != 0:
+            raise Conflict("an export cannot be changed: cancel it and make another")
         if task.state is not State.SCHEDULED:
             raise Conflict(f"the task is {task.state.value}: only a queued task can be changed")
         timed = "scheduled_for" in changes or "delay" in changes
