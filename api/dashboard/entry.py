@@ -7,6 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from api.dashboard.desk import Desk, see
 from api.dashboard.sessions import PROJECT
 from timeball import logs
+from timeball.model.visitor import Written
 from timeball.store import logins
 
 PROJECT_LIFE_SECONDS = 365 * 86400
@@ -33,6 +34,16 @@ def add(made: Blueprint, desk: Desk) -> None:
             return _page(401, "This link was used already, or is older than 15 minutes.")
         answer = see(url_for("dashboard.overview"))
         desk.sessions.begin(visitor, answer, request)
+        line = Written(
+            logins.real_now(),
+            visitor.name,
+            visitor.role,
+            request.remote_addr or "",
+            project="",
+            verb="sign in",
+            subject="",
+        )
+        logins.write_down(client, line)
         log.info("a visitor signed in", visitor=visitor.name, role=visitor.role)
         return answer
 

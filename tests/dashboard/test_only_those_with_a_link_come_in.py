@@ -152,7 +152,7 @@ def test_every_write_is_in_the_audit_log(browser: Browser, make: Callable[..., T
     browser.post(f"{page_of(task)}/cancel")
     browser.post("/dashboard/queues/default/pause")
     page = browser.get("/dashboard/audit").text
-    for said in ("Ada", "cancel task", "pause queue", "scheduled"):
+    for said in ("Ada", "sign in", "cancel task", "pause queue", "scheduled"):
         assert said in page, said
 
 
