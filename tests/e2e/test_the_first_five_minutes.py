@@ -21,7 +21,7 @@ from tests.receiver import Answer, Received, Receiver
 
 pytestmark = pytest.mark.stack
 
-ROLES = {"up", "api", "worker", "beat", "redis", "inbox", "flower"}
+ROLES = {"exporter", "up", "api", "worker", "beat", "redis", "inbox", "flower"}
 
 
 @pytest.fixture(scope="module")
