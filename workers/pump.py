@@ -199,7 +199,14 @@ class Pump:
         """Write the results; on a store that is away they are kept and written later."""
         some = self.results[:FLUSH_MOST]
         try:
-            pumps.finish(self.house.client, self.prefix, self.name, some, self.recorder.counters)
+            pumps.finish(
+                self.house.client,
+                self.prefix,
+                self.name,
+                some,
+                self.recorder.counters,
+                self.recorder.hosts.peek(),
+            )
         except StoreError as error:
             self._store_failed(error)
             self.oldest = now + STORE_RETRY_SECONDS

@@ -236,3 +236,18 @@ def test_a_stopping_pump_lets_calls_finish(
             task_id = submit(receiver.url)
             eventually(lambda: receiver.received)
         assert intake.get(house, project.id, task_id).state is State.SUCCEEDED
+
+
+def test_a_host_that_fails_ten_times_in_a_row_is_left_alone(
+    house: House, project: Project, submit: Callable[..., bytes]
+) -> None:
+    once = RetryPolicy(max_attempts=1)
+    answer = Answer(500)
+    with Receiver(lambda _: answer) as bad, Receiver() as good, pumping(house):
+        for _ in range(10):
+            ended(house, project, submit(bad.url, retry=once))
+        held, task = submit(bad.url, retry=once), submit(good.url)
+        assert ended(house, project, task).state is State.SUCCEEDED
+        assert len(bad.received) == 10
+        waiting = intake.get(house, project.id, held)
+    assert (waiting.state, waiting.attempt) == (State.SCHEDULED, 0)
