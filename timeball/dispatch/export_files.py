@@ -37,7 +37,7 @@ class Gone(NotFound):
 
 @cache
 def open_store(settings: Settings) -> Store:
-    """Where finished exports are kept. Raises ConfigError for a bucket without boto3."""
+    """Where finished exports are kept."""
     if settings.exports_bucket is None:
         return LocalStore(spool(settings))
     return S3Store(

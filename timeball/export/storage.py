@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from timeball.errors import ConfigError, NotFound
+from timeball.errors import NotFound
 from timeball.export.failures import ExportFailed, ExportUnavailable, of_disk
 
 PART = ".part-"
@@ -81,7 +81,7 @@ class LocalStore:
 class S3Store:
     """A bucket of S3 or of anything that speaks its protocol. boto3 finds the credentials its own way.
 
-    An upload is invisible until it is complete. Raises ConfigError when boto3 is not installed.
+    An upload is invisible until it is complete.
     """
 
     def __init__(
@@ -92,12 +92,9 @@ class S3Store:
         endpoint_url: str | None = None,
         region: str | None = None,
     ) -> None:
-        try:
-            boto3: Any = importlib.import_module("boto3")
-            transfer: Any = importlib.import_module("boto3.s3.transfer")
-            config: Any = importlib.import_module("botocore.config")
-        except ImportError:
-            raise ConfigError(["exports to S3 need the package boto3: pip install boto3"]) from None
+        boto3: Any = importlib.import_module("boto3")  # here, for it takes a second and 40 MiB
+        transfer: Any = importlib.import_module("boto3.s3.transfer")
+        config: Any = importlib.import_module("botocore.config")
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
         self._client = boto3.client(
