@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -148,7 +149,9 @@ class Exporter:
                 with suppress(StoreError):
                     self._say(kept, "writing", rows=rows, bytes=size_bytes, rows_per_second=speed)
 
-        made = run_export(plan, source, now, self.root, progress, lambda: self._must_stop(pulse))
+        policy = sources.policy(self.house.settings)
+        stop = partial(self._must_stop, pulse)
+        made = run_export(plan, source, now, self.root, progress, stop, policy)
         self.store.publish(made.path, made.key)
         at = codec.from_ms(pumps.clock(self.house.client, self.prefix)[0])
         return Result(made.key, made.rows, made.size_bytes, made.sha256, at)

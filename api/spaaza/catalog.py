@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import orjson
 from flask import Request, Response
-from sqlalchemy.engine import URL
 from werkzeug.exceptions import Forbidden
 
 from api import body
@@ -19,11 +17,8 @@ from api.spaaza.read import chain_of
 from timeball.dispatch import own, sources
 from timeball.errors import InvalidField
 from timeball.export.columns import Column
-from timeball.export.sources import family, from_json, resolve
 from timeball.store import codec
 from timeball.store.sources import Saved
-
-_PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
 class Catalog:
@@ -40,39 +35,13 @@ class Catalog:
         return data
 
     def add_source(self, caller: Caller, request: Request) -> Response:
-        """Try a source and keep it.
-
-        What only the operator may open is left to the command line: files of the server, variables of its
-        environment, hosts that calls may not reach. In development mode files may be named.
-        """
+        """Try a source and keep it, confined to what others than the operator may open."""
         chain, data = chain_of(caller), self._body(request)
         if data.setdefault("chain", chain) != chain:
             raise Forbidden(f"the chain {data['chain']!r} is not that of this key")
-        source = from_json(data)
-        if source.url_env is not None:
-            raise InvalidField("url_env", "can only be given by timeball sources add")
-        self._check_reach(resolve(source))
+        source = sources.confined(self.door.settings, data)
         columns = sources.register(self.door.house, caller.project, source)
         return reply({**sources.shown(source), "columns": [_column(c) for c in columns]}, 201)
-
-    def _check_reach(self, url: URL) -> None:
-        if family(url) == "sqlite":
-            if not self.door.settings.dev:
-                raise InvalidField("url", "must not name a file here: use timeball sources add")
-            return
-        if set(url.query) - {"sslmode"}:
-            raise InvalidField("url", "may carry sslmode and no other option here")
-        host, port = url.host or "localhost", url.port or _PORTS[family(url)]
-        try:
-            addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port)}
-        except OSError:
-            raise InvalidField("url", "names a host that is not known") from None
-        if not all(self.door.policy.allows(host, address, port) for address in addresses):
-            raise InvalidField(
-                "url",
-                "names a host that is not public: the operator can open it with TIMEBALL_ALLOWED_TARGETS, "
-                "or register the source with timeball sources add",
-            )
 
     def sources(self, caller: Caller, request: Request) -> Response:
         """A chain's sources, and the indexes that are always there."""

@@ -33,7 +33,9 @@ def held_up(
     go, reached = threading.Event(), threading.Event()
     real = job.run_export
 
-    def slow(plan: Any, source: Any, now: Any, out: Any, progress: Any, should_stop: Any) -> Any:
+    def slow(
+        plan: Any, source: Any, now: Any, out: Any, progress: Any, should_stop: Any, policy: Any
+    ) -> Any:
         def wait() -> bool:
             reached.set()
             while not go.wait(0.02):
@@ -41,7 +43,7 @@ def held_up(
                     return True
             return bool(should_stop())
 
-        return real(plan, source, now, out, progress, wait)
+        return real(plan, source, now, out, progress, wait, policy)
 
     monkeypatch.setattr(job, "run_export", slow)
     ended = stop or threading.Event()

@@ -82,7 +82,6 @@ def apply(file: IO[bytes], data: Path | None) -> None:
     import yaml
 
     from timeball.dispatch import sources as verbs
-    from timeball.export import databases
     from timeball.export.sources import from_json
     from timeball.store import chains
 
@@ -97,7 +96,7 @@ def apply(file: IO[bytes], data: Path | None) -> None:
     for place, given in enumerate(listed, 1):
         try:
             source = from_json(given if isinstance(given, dict) else {})
-            databases.probe(source)
+            verbs.probe(house, source)
             found.append(source)
         except InvalidField as error:
             faults.append(f"source {place}: {error.field} {error.message}")
@@ -156,13 +155,12 @@ def remove(chain: int, index: str, data: Path | None) -> None:
 def test(chain: int, index: str, data: Path | None) -> None:
     """Try a registered source again and show its columns."""
     from timeball.dispatch import sources as verbs
-    from timeball.export import databases
     from timeball.store import chains
 
     house = _opened(data)
     source = verbs.get(house, chains.find(house.client, chain), index)
     try:
-        columns = databases.probe(source)
+        columns = verbs.probe(house, source)
     except InvalidField as error:
         raise ConfigError([f"{error.field} {error.message}"]) from None
     click.echo(f"{index} of chain {chain} works")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import orjson
 from timeball import logs
 from timeball.dispatch import own
 from timeball.dispatch.house import House
+from timeball.egress import Policy
 from timeball.errors import InvalidField, NotFound
 from timeball.export import databases
 from timeball.export.columns import Column
 from timeball.export.segments import parse_segment
-from timeball.export.sources import Source, from_json, to_json
+from timeball.export.sources import Source, family, from_json, resolve, to_json
+from timeball.settings import Settings
 from timeball.store import pumps, sources
 from timeball.store.sources import Saved
 
@@ -29,17 +34,52 @@ _lock = threading.Lock()
 _known: dict[Source, tuple[float, tuple[Column, ...]]] = {}
 
 
+@cache
+def policy(settings: Settings) -> Policy:
+    """Where the databases of confined sources may be: where calls may lead."""
+    return Policy.parse(
+        settings.allowed_targets,
+        settings.denied_targets,
+        settings.own_ports,
+        settings.own_addresses,
+    )
+
+
+def confined(settings: Settings, data: Mapping[str, Any]) -> Source:
+    """A source as somebody else than the operator may register it.
+
+    What only the operator may open is left to the command line: files of the server (but in development mode),
+    variables of its environment, hosts that calls may not reach. Raises InvalidField.
+    """
+    if "confined" in data:
+        raise InvalidField("confined", "is unknown")
+    source = from_json(data)
+    if source.url_env is not None:
+        raise InvalidField("url_env", "can only be given by timeball sources add")
+    url = resolve(source)
+    if family(url) == "sqlite" and not settings.dev:
+        raise InvalidField("url", "must not name a file here: use timeball sources add")
+    if set(url.query) - {"sslmode"}:
+        raise InvalidField("url", "may carry sslmode and no other option here")
+    return replace(source, confined=True)
+
+
 def register(house: House, project: str, source: Source) -> tuple[Column, ...]:
     """Try a source and keep it, in place of one for the same index. Answers its columns. Raises InvalidField."""
     if source.index in own.COLUMNS:
         raise InvalidField(
             "index", f"must not be {source.index}, which is one of the product's own"
         )
-    found = databases.probe(source)
+    found = probe(house, source)
     text = orjson.dumps(to_json(source)).decode()
     sources.put(house.client, house.vault, house.prefix(project), project, source.index, text)
     log.info("a source was registered", project=project, index=source.index, columns=len(found))
     return found
+
+
+def probe(house: House, source: Source) -> tuple[Column, ...]:
+    """Try a source, without keeping it. Answers its columns. Raises InvalidField."""
+    return databases.probe(source, policy(house.settings))
 
 
 def get(house: House, project: str, index: str) -> Source:
@@ -58,7 +98,9 @@ def every(house: House, project: str) -> list[Source]:
 
 def shown(source: Source) -> dict[str, Any]:
     """A source as answers show it: the URL is hidden, for it holds a password."""
-    return {**to_json(source), "url": None if source.url is None else "hidden"}
+    told = {**to_json(source), "url": None if source.url is None else "hidden"}
+    del told["confined"]
+    return told
 
 
 def remove(house: House, project: str, index: str) -> None:
@@ -86,15 +128,16 @@ def check_segment(
         parse_segment(data, own.source(chain, index, Path("/nowhere")), own.COLUMNS[index], path)
         return
     source = get(house, project, index)
-    parse_segment(data, source, _columns(source), path)
+    parse_segment(data, source, columns(house, source), path)
 
 
-def _columns(source: Source) -> tuple[Column, ...]:
+def columns(house: House, source: Source) -> tuple[Column, ...]:
+    """The columns of a source as they were a moment ago. Raises InvalidField, ExportError."""
     now = time.monotonic()
     with _lock:
         found = _known.get(source)
     if found is None or found[0] < now:
-        found = (now + COLUMNS_KNOWN_SECONDS, databases.columns(source))
+        found = (now + COLUMNS_KNOWN_SECONDS, databases.columns(source, policy(house.settings)))
         with _lock:
             if len(_known) > 1000:
                 _known.clear()

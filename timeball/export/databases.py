@@ -18,9 +18,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
 
+from timeball.egress import PUBLIC_ONLY, Policy
 from timeball.errors import InvalidField
 from timeball.export.columns import Column, Kind, Times, kind_of, stored_as
 from timeball.export.failures import ExportError, ExportFailed, of_database
+from timeball.export.reach import PORTS, confine
 from timeball.export.sources import Source, family, resolve
 
 PROBE_TIMEOUT = timedelta(seconds=15)
@@ -28,14 +30,19 @@ STATEMENT_TIMEOUT = timedelta(hours=2)
 
 
 @contextmanager
-def opened(source: Source, timeout: timedelta = STATEMENT_TIMEOUT) -> Iterator[sa.Connection]:
+def opened(
+    source: Source, timeout: timedelta = STATEMENT_TIMEOUT, policy: Policy = PUBLIC_ONLY
+) -> Iterator[sa.Connection]:
     """A read-only connection of its own, with UTC as the session's zone; closed at the end.
 
-    `timeout` bounds one statement. Raises InvalidField for the URL, ExportError when it does not open.
+    `timeout` bounds one statement; `policy` says where a confined source may lead. Raises InvalidField for the
+    URL, ExportError when it does not open.
     """
     url = resolve(source)
     try:
         engine = _engine(url, timeout)
+        if source.confined and (kind := family(url)) in PORTS:
+            confine(engine, url, kind, policy)
     except Exception as error:
         raise of_database(error) from None
     try:
@@ -165,19 +172,19 @@ def describe(source: Source, column: sa.Column[Any], dialect: str) -> Column:
     )
 
 
-def columns(source: Source) -> tuple[Column, ...]:
+def columns(source: Source, policy: Policy = PUBLIC_ONLY) -> tuple[Column, ...]:
     """The columns that exist for callers, reflected now. Raises InvalidField or ExportError."""
-    with opened(source, PROBE_TIMEOUT) as connection:
+    with opened(source, PROBE_TIMEOUT, policy) as connection:
         return reflect(source, connection)[1]
 
 
-def probe(source: Source) -> tuple[Column, ...]:
+def probe(source: Source, policy: Policy = PUBLIC_ONLY) -> tuple[Column, ...]:
     """Try the source as registration does: open, reflect, check the columns, look at how times are kept.
 
     Raises InvalidField with the field at fault; no message holds a part of the URL or a row's value.
     """
     try:
-        with opened(source, PROBE_TIMEOUT) as connection:
+        with opened(source, PROBE_TIMEOUT, policy) as connection:
             try:
                 table, shown = reflect(source, connection)
             except ExportFailed as error:

@@ -108,6 +108,8 @@ _DISK_DENIED = frozenset(
 
 def of_database(error: Exception) -> ExportError:
     """The failure that an error of SQLAlchemy or of a driver stands for."""
+    if isinstance(error, ExportError):
+        return error
     if isinstance(error, exc.NoSuchTableError):
         return ExportFailed(_NO_TABLE)
     if isinstance(error, exc.NoSuchModuleError | ImportError):

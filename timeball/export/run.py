@@ -22,6 +22,7 @@ from typing import BinaryIO
 import orjson
 import sqlalchemy as sa
 
+from timeball.egress import PUBLIC_ONLY, Policy
 from timeball.export import reading, sql
 from timeball.export.databases import opened, reflect
 from timeball.export.failures import ExportFailed, ExportStopped, of_disk
@@ -77,13 +78,14 @@ def run_export(
     out_dir: Path,
     on_progress: Callable[[int, int], None] = lambda rows, size_bytes: None,
     should_stop: Callable[[], bool] = lambda: False,
+    policy: Policy = PUBLIC_ONLY,
 ) -> ExportResult:
     """Write the file and return what it is; or leave nothing behind and raise.
 
     `now` (aware) is what relative rules count from: the first attempt's, in each retry too. After every STEP
     rows, and after the last, `on_progress(rows, size_bytes)` is called, then `should_stop()`; what they raise
-    passes through unchanged. Raises ExportFailed, ExportUnavailable and ExportStopped, and InvalidField when the
-    segment does not fit the table any more.
+    passes through unchanged. `policy` says where a confined source may lead. Raises ExportFailed,
+    ExportUnavailable and ExportStopped, and InvalidField when the segment does not fit the table any more.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", plan.task):
         raise ValueError(f"not fit for a path: {plan.task!r}")
@@ -91,7 +93,7 @@ def run_export(
     name = file_name(plan, source)
     key = f"{source.chain}/{plan.task}/{plan.attempt}/{name}"
     final = out_dir / key
-    with opened(source) as connection:
+    with opened(source, policy=policy) as connection:
         table, shown = reflect(source, connection)
         dialect = connection.dialect.name
         segment = None

@@ -40,7 +40,8 @@ class Source:
     `table` may be a view and may carry a schema (`schema.table`). Without `chain_column` the whole table is the
     chain's. `allowed` names the columns that exist for callers (empty: all), `denied` those that do not; a
     column that does not exist for callers is neither exported nor filtered by. `order_by` names columns, with
-    a leading `-` for descending. `prefix` begins the file's name.
+    a leading `-` for descending. `prefix` begins the file's name. A `confined` source was not registered by the
+    operator: its database must be on a host that calls may reach, at each connect.
     """
 
     chain: int
@@ -55,6 +56,7 @@ class Source:
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     prefix: str = ""
+    confined: bool = False
 
     @property
     def file_prefix(self) -> str:
@@ -79,6 +81,7 @@ def to_json(source: Source) -> dict[str, Any]:
         "allowed": list(source.allowed),
         "denied": list(source.denied),
         "prefix": source.prefix,
+        "confined": source.confined,
     }
 
 
@@ -122,6 +125,7 @@ def from_json(data: Mapping[str, Any]) -> Source:
         allowed=_names(data, "allowed"),
         denied=_names(data, "denied"),
         prefix=prefix,
+        confined=data.get("confined") is True,
     )
 
 

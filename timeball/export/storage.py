@@ -92,7 +92,7 @@ class S3Store:
         endpoint_url: str | None = None,
         region: str | None = None,
     ) -> None:
-        boto3: Any = importlib.import_module("boto3")  # here, for it takes a second and 40 MiB
+        boto3: Any = importlib.import_module("boto3")  # here: it takes half a second and 40 MiB
         transfer: Any = importlib.import_module("boto3.s3.transfer")
         config: Any = importlib.import_module("botocore.config")
         self._bucket = bucket
