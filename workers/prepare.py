@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -197,7 +198,8 @@ class Recorder:
         asked = parse_retry_after(retry_after, ended_at) if retry_after else None
         quiet = hold_until(status=called.status, retry_after=asked, ended_at=ended_at)
         if called.status is None or called.status >= 500 or called.status in (408, 429):
-            self.hosts.failed(claimed, codec.to_ms(quiet) if quiet else 0)
+            how = str(called.status or called.outcome.value)
+            self.hosts.failed(claimed, how, codec.to_ms(quiet) if quiet else 0)
         elif self.hosts.watched:
             self.hosts.went_well(claimed)
         verdict = judge(
@@ -249,6 +251,16 @@ class Recorder:
         return counters
 
 
+@dataclass(slots=True)
+class News:
+    """What came of a host's calls since the store was last told."""
+
+    well: int = 0
+    failed: int = 0
+    quiet_until_ms: int = 0
+    how: dict[str, int] = field(default_factory=dict)
+
+
 class HostBook:
     """How the hosts of failing endpoints do, for their breakers. A host without trouble costs nothing.
 
@@ -260,15 +272,16 @@ class HostBook:
 
     def __init__(self) -> None:
         self.watched: dict[tuple[str, str], float] = {}
-        self._news: dict[str, dict[str, list[int]]] = {}
+        self._news: dict[str, dict[str, News]] = {}
 
-    def failed(self, claimed: Claimed, quiet_until_ms: int) -> None:
+    def failed(self, claimed: Claimed, how: str, quiet_until_ms: int) -> None:
         """A call found its host in trouble; with Retry-After it also says until when to be quiet."""
         where = _where(claimed)
         self.watched[where] = time.monotonic() + self.WATCH_SECONDS
         news = self._of(where)
-        news[1] += 1
-        news[2] = max(news[2], quiet_until_ms)
+        news.failed += 1
+        news.quiet_until_ms = max(news.quiet_until_ms, quiet_until_ms)
+        news.how[how] = news.how.get(how, 0) + 1
 
     def went_well(self, claimed: Claimed) -> None:
         """A call to some host was answered as it should."""
@@ -278,14 +291,20 @@ class HostBook:
             return
         if time.monotonic() > until:
             del self.watched[where]
-        self._of(where)[0] += 1
+        self._of(where).well += 1
 
-    def _of(self, where: tuple[str, str]) -> list[int]:
-        return self._news.setdefault(where[0], {}).setdefault(where[1], [0, 0, 0])
+    def _of(self, where: tuple[str, str]) -> News:
+        return self._news.setdefault(where[0], {}).setdefault(where[1], News())
 
-    def peek(self) -> dict[str, dict[str, list[int]]]:
+    def peek(self) -> dict[str, dict[str, tuple[int, int, int, dict[str, int]]]]:
         """What is to be told to the store: by project and host, the values of `pumps.finish`."""
-        return self._news
+        return {
+            project: {
+                host: (news.well, news.failed, news.quiet_until_ms, news.how)
+                for host, news in hosts.items()
+            }
+            for project, hosts in self._news.items()
+        }
 
     def clear(self) -> None:
         """It was told."""

@@ -32,6 +32,7 @@ NAV = (
     ("tasks", "Tasks", Role.VIEWER),
     ("schedules", "Schedules", Role.VIEWER),
     ("queues", "Queues", Role.VIEWER),
+    ("hosts", "Hosts", Role.VIEWER),
     ("dead", "Dead", Role.VIEWER),
     ("keys", "Keys", Role.ADMIN),
     ("system", "System", Role.VIEWER),

@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.exceptions import NotFound as NoPage
 
 from api.answers import request_id
-from api.dashboard import admin, dead, entry, overview, queues, schedules, task_form, tasks
+from api.dashboard import admin, dead, entry, hosts, overview, queues, schedules, task_form, tasks
 from api.dashboard.desk import NAV, Desk, Visit, base_url, chosen, see
 from api.door import App
 from timeball import __version__, logs
@@ -34,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *task_form.ROUTES,
     *schedules.ROUTES,
     *queues.ROUTES,
+    *hosts.ROUTES,
     *dead.ROUTES,
     *admin.ROUTES,
 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from timeball.dispatch import hosts as verbs
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
+from timeball.errors import NotFound
+from timeball.model.host import Breaker
 from timeball.model.project import Project
 from timeball.model.task import Draft, Request, State
 from timeball.store import pumps
@@ -136,3 +139,57 @@ def test_a_task_set_aside_is_still_listed_cancelled_and_deleted(
     probe = hosts.claim() or hosts.claim()  # the two that are gone are passed over first
     hosts.tell(probe, 1, 0)
     assert len(hosts.claim()) == 2
+
+
+def test_a_person_lets_one_call_through_and_its_end_decides(hosts: Hosts, house: House) -> None:
+    open_breaker(hosts)
+    [state] = verbs.list_hosts(house, hosts.project)
+    assert (state.host, state.breaker, state.opened, state.waiting) == (BAD, Breaker.OPEN, 1, 5)
+    assert state.until is not None
+    verbs.probe(house, hosts.project, BAD)
+    probe = hosts.claim()
+    assert hosts_of(probe) == [BAD]
+    assert hosts.claim() == []
+    assert verbs.list_hosts(house, hosts.project)[0].breaker is Breaker.PROBING
+    hosts.tell(probe, 0, 1)
+    assert hosts.claim() == []
+    assert 59_000 < hosts.next_ms <= 60_001
+    verbs.probe(house, hosts.project, BAD)
+    hosts.tell(hosts.claim(), 1, 0)
+    assert hosts_of(hosts.claim()) == [BAD] * 3
+
+
+def test_a_person_closes_the_breaker_and_all_goes_through(hosts: Hosts, house: House) -> None:
+    open_breaker(hosts)
+    verbs.close_breaker(house, hosts.project, BAD)
+    [state] = verbs.list_hosts(house, hosts.project)
+    assert (state.breaker, state.until, state.waiting) == (Breaker.CLOSED, None, 0)
+    hosts.tell(hosts.claim(), 0, 5)
+    hosts.submit(BAD, 1)
+    assert hosts_of(hosts.claim()) == [BAD], "what failed before counts no more"
+    with pytest.raises(NotFound):
+        verbs.close_breaker(house, hosts.project, BAD)
+    with pytest.raises(NotFound):
+        verbs.probe(house, "another", BAD)
+
+
+def test_a_host_that_asked_for_quiet_is_let_go_too(hosts: Hosts, house: House) -> None:
+    hosts.submit(BAD, 1)
+    hosts.tell(hosts.claim(), 0, 1, quiet_ms=60_000)
+    hosts.submit(BAD, 2)
+    assert hosts.claim() == []
+    assert verbs.list_hosts(house, hosts.project)[0].breaker is Breaker.QUIET
+    verbs.close_breaker(house, hosts.project, BAD)
+    assert hosts_of(hosts.claim()) == [BAD] * 2
+
+
+def test_how_calls_failed_is_counted_by_kind(hosts: Hosts, house: House) -> None:
+    for how in ({"503": 2, "timed_out": 1}, {"503": 1}):
+        told = {hosts.project: {BAD: [1, sum(how.values()), 0, how]}}
+        hosts.submit(BAD, 1)
+        [one] = hosts.claim()
+        done = pumps.Finished(one.id, 1, 2, 0, b'{"n":1,"o":"answered","at":1}')
+        pumps.finish(house.client, hosts.prefix, "p", [done], {}, told)
+    [state] = verbs.list_hosts(house, hosts.project)
+    assert (state.well, state.failed, state.how) == (2, 4, {"503": 3, "timed_out": 1})
+    assert verbs.list_hosts(house, "another") == []

@@ -17,7 +17,8 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `inflight` | hash | calls in flight by lane, by queue and by project | while in flight |
 | `held:<owner>` | zset | lanes that wait for a slot of a lane, queue or project | while they wait |
 | `hosts:<project>` | hash | hosts that may not be called now, and until when | while closed |
-| `host:<project> US <host>` | hash | breaker of a host: its calls this minute, how often it opened | 1 hour |
+| `host:<project> US <host>` | hash | breaker of a host: this minute, times opened, how calls failed | 1 hour |
+| `troubled:<project>` | zset | hosts in trouble by its last instant, at most 1,000 | 1 hour |
 | `parked:<project> US <host>` | set | lanes set aside for a closed host | while closed |
 | `name:<project>` | hash | name to id of the live task that holds it | while the task is live |
 | `names:<project>` | zset | `name NUL id` of every named task, score 0 | as the records |

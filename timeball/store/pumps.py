@@ -81,13 +81,13 @@ def finish(
     pump: str,
     results: Sequence[Finished],
     counters: dict[str, dict[str, int]],
-    hosts: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    hosts: Mapping[str, Mapping[str, Sequence[int | Mapping[str, int]]]] | None = None,
     kind: str = keys.CALL,
 ) -> list[int]:
     """Write results, all at once. Answers 1 for written, 0 for late, -1 for a deleted task.
 
     `hosts` tells of hosts in trouble, by project and host: how many calls went well, how many failed,
-    and until when (ms) it asked for quiet, 0 if it did not.
+    until when (ms) it asked for quiet, 0 if it did not, and how often calls failed in which way.
     """
     args: list[Arg] = [pump, kind, orjson.dumps(counters), orjson.dumps(hosts or {})]
     for r in results:

@@ -1,10 +1,11 @@
 -- finish: write how attempts ended and what follows; many at once, fenced by the attempt number.
 -- WHEN FULL it still works.
+-- WITH _hosts.lua
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  pump, ARGV[2] kind
 -- ARGV[3]  counters as JSON: {project: {field: n}}
 -- ARGV[4]  hosts with trouble as JSON: {project: {host: {calls that went well, that failed, until
---          when it asked for quiet in ms or 0}}}
+--          when it asked for quiet in ms or 0, {how calls failed: n}}}}
 -- ARGV[5..] 5 values a result: id, attempt, state that follows (0 scheduled, 2 succeeded, 3 dead),
 --          due in ms of the retry or 0, the attempt's record
 -- Answers one code a result: 1 written, 0 late (only the log was written), -1 the task is gone.
@@ -20,6 +21,7 @@ if #ids > 0 then
   lanes = redis.call('HMGET', lease, unpack(ids))
   records = redis.call('MGET', unpack(names))
 end
+local TROUBLED = 1000 -- hosts in trouble that a project's list holds: those of last
 local out, freed, gone, retries, ended, written = {}, {}, {}, {}, {}, {}
 
 local fresh = false -- whether there is anything that was not written before
@@ -102,19 +104,9 @@ for project, fields in pairs(fresh and cjson.decode(ARGV[3]) or {}) do
   redis.call('EXPIRE', hour, 691200)
 end
 
--- let a host be called: the lanes that were set aside for it stand again
-local function open_host(project, host)
-  local parked = P .. 'parked:' .. project .. '\31' .. host
-  redis.call('HDEL', P .. 'hosts:' .. project, host)
-  for _, lane in ipairs(redis.call('SMEMBERS', parked)) do
-    redis.call('ZADD', lanes_of(ARGV[2], lane), 'XX', now, lane)
-  end
-  redis.call('DEL', parked)
-end
-
 -- The breaker of a host: opens when most of its calls fail, first for 30 s, then twice as long each
 -- time that the call it lets through fails too.
-local function weigh(project, host, went_well, failed, quiet_until)
+local function weigh(project, host, went_well, failed, quiet_until, ways)
   local key, hosts = P .. 'host:' .. project .. '\31' .. host, P .. 'hosts:' .. project
   local was = redis.call('HMGET', key, 'minute', 'ok', 'failed', 'row', 'open', 'probe')
   local minute, ok, bad = math.floor(now / 60000), 0, 0
@@ -124,7 +116,7 @@ local function weigh(project, host, went_well, failed, quiet_until)
   local open = tonumber(was[5])
   if went_well > 0 and open then
     redis.call('HDEL', key, 'open', 'probe')
-    open_host(project, host)
+    open_host(ARGV[2], project, host, now)
   elseif failed > 0 and (was[6] == '1' or not open)
     and (open or row >= 10 or (ok + bad >= 20 and bad * 2 >= ok + bad)) then
     open = (open or 0) + 1
@@ -134,6 +126,15 @@ local function weigh(project, host, went_well, failed, quiet_until)
     ok, bad, row = 0, 0, 0
   end
   redis.call('HSET', key, 'minute', minute, 'ok', ok, 'failed', bad, 'row', row)
+  -- for people: what came of its calls since it was first in trouble
+  if went_well > 0 then redis.call('HINCRBY', key, 'well', went_well) end
+  for how, n in pairs(ways or {}) do redis.call('HINCRBY', key, 'e:' .. how, n) end
+  if failed > 0 then
+    local troubled = P .. 'troubled:' .. project
+    redis.call('ZADD', troubled, now, host)
+    redis.call('ZREMRANGEBYRANK', troubled, 0, -1 - TROUBLED)
+    redis.call('EXPIRE', troubled, 3600)
+  end
   redis.call('EXPIRE', key, 3600)
   if quiet_until > (tonumber(redis.call('HGET', hosts, host) or 0)) then
     redis.call('HSET', hosts, host, quiet_until)
@@ -141,6 +142,6 @@ local function weigh(project, host, went_well, failed, quiet_until)
 end
 
 for project, hosts in pairs(fresh and cjson.decode(ARGV[4]) or {}) do
-  for host, n in pairs(hosts) do weigh(project, host, n[1], n[2], n[3]) end
+  for host, n in pairs(hosts) do weigh(project, host, n[1], n[2], n[3], n[4]) end
 end
 return out

@@ -1,0 +1,110 @@
+"""Hosts: which of them are held by their breakers, how their calls fail, and letting them be called again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from flask import Response, request, url_for
+
+from api.dashboard import charts, shown
+from api.dashboard.dead import host as host_of
+from api.dashboard.desk import Visit
+from timeball.dispatch import hosts as verbs
+from timeball.errors import InvalidField
+from timeball.model.host import Breaker, HostState
+from timeball.model.task import State
+from timeball.model.visitor import Role
+from timeball.store import codec, figures
+
+NEWEST = 500
+"""Of each of succeeded and dead, the newest tasks whose last calls are looked at."""
+SAMPLED_SECONDS = 5.0
+MOST_ROWS = 200
+WAYS_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Sample:
+    """What came of the last calls to one host, of the newest tasks that have ended."""
+
+    calls: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    microseconds: list[int] = field(default_factory=list)
+
+    @property
+    def median_seconds(self) -> float | None:
+        """Half of the calls took no longer; None when none was timed."""
+        times = sorted(t for t in self.microseconds if t)
+        return times[len(times) // 2] / 1_000_000 if times else None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A host: what its breaker says when it is in trouble, and what is seen of its last calls."""
+
+    name: str
+    state: HostState | None
+    sample: Sample
+
+    @property
+    def breaker(self) -> Breaker:
+        return Breaker.CLOSED if self.state is None else self.state.breaker
+
+
+def hosts(visit: Visit) -> Response:
+    """Hosts in trouble first, then those that are called most."""
+    found = verbs.list_hosts(visit.house, visit.project.id)
+    samples = visit.desk.cache.get(
+        ("hosts", visit.project.id), SAMPLED_SECONDS, lambda: _samples(visit)
+    )
+    rows = [Row(state.host, state, samples.get(state.host, Sample())) for state in found]
+    rows.sort(key=lambda row: row.breaker is Breaker.CLOSED)
+    known = {row.name for row in rows}
+    others = sorted(samples.items(), key=lambda item: (-item[1].calls, item[0]))
+    rows += [Row(name, None, sample) for name, sample in others if name not in known]
+    return visit.page(
+        "hosts.html",
+        rows=rows[:MOST_ROWS],
+        total=len(rows),
+        newest=NEWEST,
+        ways=WAYS_SHOWN,
+        now=codec.from_ms(visit.now_ms()),
+    )
+
+
+def _samples(visit: Visit) -> dict[str, Sample]:
+    out: dict[str, Sample] = {}
+    for state in (State.SUCCEEDED, State.DEAD):
+        found = figures.ended_with_last(
+            visit.house.client, visit.prefix, visit.project.id, state, NEWEST
+        )
+        for task, last in found:
+            if last is None or shown.is_export(task):
+                continue
+            sample = out.setdefault(host_of(task), Sample())
+            sample.calls += 1
+            sample.ended[charts.outcome(last).removeprefix("answered ")] += 1
+            sample.microseconds.append(last.timing.total_us)
+    return out
+
+
+def act(visit: Visit) -> Response:
+    """Let a held host be called: by one call that decides, or by all that wait."""
+    host, verb = request.form.get("host", "")[:300], request.form.get("verb", "")
+    if verb == "probe":
+        verbs.probe(visit.house, visit.project.id, host)
+        told = f"The next call to {host} goes through; how it ends decides for the others."
+    elif verb == "close":
+        verbs.close_breaker(visit.house, visit.project.id, host)
+        told = f"Calls to {host} go through again."
+    else:
+        raise InvalidField("verb", "must be probe or close")
+    visit.wrote("probe host" if verb == "probe" else "close breaker", host)
+    return visit.go(url_for("dashboard.hosts"), told)
+
+
+ROUTES = (
+    ("GET", "/hosts", "hosts", hosts, Role.VIEWER),
+    ("POST", "/hosts", "host_verb", act, Role.OPERATOR),
+)
