@@ -7,7 +7,7 @@ from http import HTTPStatus
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from api import dashboard, health
+from api import dashboard, health, metrics
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
 from api.mergent import queues, routes, schedules
@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> App:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     health.add(app)
+    metrics.add(app)
     for name, prefix in (("v2", "/v2"), ("bare", "")):
         dialect = routes.blueprint(app.door, name)
         schedules.add(dialect, app.door)

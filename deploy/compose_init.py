@@ -71,6 +71,7 @@ def write(name: str, text: str) -> None:
 
 def make_secrets(environ: dict[str, str]) -> None:
     keep("secret", environ.get("MASTER_SECRET", ""), fixed=True)
+    keep("metrics_token", environ.get("METRICS_TOKEN", ""))
     password = keep("redis_password", environ.get("REDIS_PASSWORD", ""))
     if set(password) & set("@:/?#%\\\"'"):
         sys.exit(

@@ -20,6 +20,9 @@ PREFIX = "TIMEBALL_"
 CLIENT = frozenset({"TIMEBALL_URL", "TIMEBALL_KEY"})
 """No settings: they tell commands that speak to the API where it is, and with which key."""
 
+SECRETS = frozenset({"SECRET", "METRICS_TOKEN"})
+"""Settings whose values are never shown."""
+
 
 def _text(value: str) -> str:
     return value
@@ -101,6 +104,16 @@ def _secret(value: str) -> str:
             "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     return value
+
+
+def _token_or_open(value: str) -> str:
+    value = value.strip()
+    if value == "open":
+        return value
+    try:
+        return _secret(value)
+    except ValueError as error:
+        raise ValueError(f"must be `open`, or a token: it {error}") from None
 
 
 def _list(value: str) -> tuple[str, ...]:
@@ -248,6 +261,12 @@ class Settings:
         _text, None, "Where the inbox is, for the dashboard's links and first commands."
     )
     flower_url: str | None = _setting(_text, None, "Where Flower is, for a link on the dashboard.")
+    metrics_token: str | None = _setting(
+        _token_or_open,
+        None,
+        "Who may read /metrics: whoever sends this as a bearer token, or anybody when it is `open`. "
+        "Unset, nobody may, but in development anybody.",
+    )
     log_format: str = _setting(
         _choice("auto", "json", "text"), "auto", "json for servers, text for terminals; auto looks."
     )
@@ -298,7 +317,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         try:
             values[name.lower()] = cast(Callable[[str], Any], known[name].metadata["parse"])(raw)
         except ValueError as error:
-            shown = "its value" if name == "SECRET" else repr(raw)
+            shown = "its value" if name in SECRETS else repr(raw)
             faults.append(f"{variable}: {shown} {error}")
     if faults:
         raise ConfigError(faults)

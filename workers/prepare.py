@@ -188,10 +188,12 @@ class Recorder:
             "e": "the worker stopped before the call ended",
             "x": int(now_ms),
         }
+        self._count_trouble(claimed, Outcome.LOST, None)
         return Finished(claimed.id, claimed.attempt, _SCHEDULED, int(now_ms), orjson.dumps(entry))
 
     def _follow(self, called: Called, ended_ms: float, entry: dict[str, Any]) -> tuple[int, int]:
         claimed = called.prepared.claimed
+        self._count_trouble(claimed, called.outcome, called.status)
         ended_at = codec.from_ms(ended_ms)
         retry_after = called.raw_headers and _header(called.raw_headers, b"retry-after")
         no_retry = called.raw_headers and _header(called.raw_headers, b"task-no-retry")
@@ -231,6 +233,16 @@ class Recorder:
         if not self._signers.retries(claimed.lane.partition("/")[0]):
             return NO_RETRY
         return MERGENT_SCHEDULED if "sc" in spec else MERGENT_DEFAULT
+
+    def _count_trouble(self, claimed: Claimed, outcome: Outcome, status: int | None) -> None:
+        """Count how a call without success ended: `o:refused`, or `o:answered` and the status's hundreds."""
+        fields = self.counters.setdefault(claimed.lane.partition("/")[0], {})
+        name = (
+            f"o:{outcome}{status // 100}"
+            if outcome is Outcome.ANSWERED and status
+            else f"o:{outcome}"
+        )
+        fields[name] = fields.get(name, 0) + 1
 
     def _count(self, claimed: Claimed, state: int, started_ms: float, seconds: float) -> None:
         project = claimed.lane.partition("/")[0]

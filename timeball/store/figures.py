@@ -36,7 +36,9 @@ def series(
     """What was counted in the last `count` units, oldest first; the last one is still going on.
 
     Names are `submitted`, `succeeded`, `retried` and `dead`; `d<k>` and `l<k>` are calls whose duration and
-    lateness in whole milliseconds have k binary digits.
+    lateness in whole milliseconds have k binary digits; `o:<outcome>` are attempts that did not succeed, with
+    `answered` followed by the hundreds of the status. Of exports: `exports_ended`, `exports_failed`,
+    `export_rows`, `export_bytes`.
     """
     last = int(now_ms // unit.milliseconds)
     with store_errors():

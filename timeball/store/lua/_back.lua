@@ -2,6 +2,15 @@
 local now = clock()
 local returned, died = 0, 0
 
+local function count(project, field)
+  local minute = P .. 'm:' .. project .. ':' .. math.floor(now / 60000)
+  local hour = P .. 'h:' .. project .. ':' .. math.floor(now / 3600000)
+  redis.call('HINCRBY', minute, field, 1)
+  redis.call('HINCRBY', hour, field, 1)
+  redis.call('EXPIRE', minute, 90000)
+  redis.call('EXPIRE', hour, 691200)
+end
+
 -- A pump has lost a task: end its lease and put it back in its lane, or let it die of being lost.
 local function give_back(id, lane, kind, pump, max_lost)
   redis.call('HDEL', P .. 'lease:' .. pump, id)
@@ -13,12 +22,14 @@ local function give_back(id, lane, kind, pump, max_lost)
   if h.state ~= RUNNING then return end
   local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
   h.lost = h.lost + 1
+  count(h.project, 'o:lost')
   if h.lost >= max_lost then
     h.state, h.ended = DEAD, now
     redis.call('SET', key, pack_head(h) .. content(h, record) .. entry)
     redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)
     unname(h, record, id)
     tell_schedule(h, record)
+    count(h.project, 'dead')
     died = died + 1
   else
     h.state, h.due, h.flags = SCHEDULED, math.floor(now), bit.bor(h.flags, EARLIER)
