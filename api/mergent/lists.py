@@ -9,7 +9,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from api.mergent import rules
-from api.mergent.dump import STATES
+from api.mergent.dump import STATES, STATUS, instant
 from api.mergent.errors import Fault, Rejected
 from api.mergent.schemas import Ruled, Strict, load
 from timeball.egress import URL_LIMIT
@@ -112,6 +112,11 @@ class ListSchema(Strict):
         "What `request.url` begins with.",
         _STRING,
     )
+    host = Ruled(
+        lambda value, _: rules.text(value, "host", 300).lower(),
+        "The host that `request.url` calls, with its port where one is written.",
+        _STRING,
+    )
     created_at = Ruled(
         lambda value, _: _bounds(value, "created_at"),
         "An instant, or two with a slash: from the first on, before the second; `..` is open.",
@@ -140,7 +145,32 @@ class ListSchema(Strict):
     )
 
 
+class FilterSchema(ListSchema):
+    """Those parameters of a list that choose tasks, for what is done to all of them."""
+
+    class Meta(Strict.Meta):
+        exclude = ("limit", "cursor", "after", "id")
+
+
 _SCHEMA = ListSchema()
+_FILTER = FilterSchema()
+
+
+def dump_filter(wanted: Filter) -> dict[str, str]:
+    """A filter as `read_filter` reads it."""
+    given = {
+        "status": None if wanted.state is None else STATUS[wanted.state],
+        "queue": wanted.queue,
+        "name": wanted.name,
+        "tag": wanted.tag,
+        "url": wanted.url,
+        "host": wanted.host,
+        "created_after": instant(wanted.since),
+        "created_before": instant(wanted.until),
+        "scheduled_after": instant(wanted.planned_since),
+        "scheduled_before": instant(wanted.planned_until),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def read(parameters: MultiDict[str, str]) -> Wanted:
@@ -152,22 +182,43 @@ def read(parameters: MultiDict[str, str]) -> Wanted:
     limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", None)
     cursor = given.pop("cursor", after)
     purpose = repr(sorted(given.items()))
+    return Wanted(_filter(given), given.get("id"), limit, cursor, purpose)
+
+
+def read_filter(value: Any, field: str) -> Filter:
+    """A filter as JSON: an object with the parameters of a list that choose tasks. Raises Rejected."""
+    if type(value) is not dict:
+        raise InvalidField(field, f"must be an object, not {rules.kind_of(value)}")
+    faults = [
+        Fault(f"{field}.{name[:100]}", f"must be a string, not {rules.kind_of(given)}")
+        for name, given in value.items()
+        if type(given) is not str
+    ]
+    if faults:
+        raise Rejected(faults)
+    try:
+        return _filter(load(_FILTER, value))
+    except Rejected as wrong:
+        raise Rejected([Fault(f"{field}.{f.param}", f.message) for f in wrong.faults]) from None
+
+
+def _filter(given: dict[str, Any]) -> Filter:
     since, until = _both(given, "created_at", "created_after", "created_before")
     planned_since, planned_until = _both(
         given, "scheduled_for", "scheduled_after", "scheduled_before"
     )
-    wanted = Filter(
+    return Filter(
         state=given.get("status"),
         queue=given.get("queue"),
         name=given.get("name"),
         tag=given.get("tag"),
         url=given.get("url"),
+        host=given.get("host"),
         since=since,
         until=until,
         planned_since=planned_since,
         planned_until=planned_until,
     )
-    return Wanted(wanted, given.get("id"), limit, cursor, purpose)
 
 
 def _both(given: dict[str, Any], between: str, after: str, before: str) -> Bounds:

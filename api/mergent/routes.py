@@ -188,15 +188,30 @@ class Tasks:
         """Change a queued task: what is named, and within `request` what is named there."""
         raw = body.read(call.request.environ, self.door.request_limit_bytes)
         data = body.load(raw, call.request.environ.get("CONTENT_TYPE", ""))
-        changes = self.reader.changes(data)
+        task = self._change(call, task_id, self.reader.changes(data), intake.update)
+        _say("a task was changed", call, task_id)
+        return self._one(call, task)
+
+    def _change(
+        self, call: Call, task_id: str, changes: dict[str, Any], verb: Callable[..., Task]
+    ) -> Task:
         house, project, wanted = self.door.house, call.caller.project, _id(task_id)
         hidden = changes.get("request", {}).get("headers", ())
         if any(value.startswith("hidden:") for _, value in hidden):
             # the caller sends back what it was shown: the true values stay
             true = intake.get(house, project, wanted).request.headers
             changes["request"]["headers"] = self.dumper.unhide(hidden, true)
-        task = intake.update(house, project, wanted, changes)
-        _say("a task was changed", call, task_id)
+        return verb(house, project, wanted, changes)
+
+    def redrive(self, call: Call, task_id: str) -> Response:
+        """Send a dead task again, with what the body changes of it if there is one. Ours."""
+        raw = body.read(call.request.environ, self.door.request_limit_bytes)
+        changes: dict[str, Any] = {}
+        if raw:
+            data = body.load(raw, call.request.environ.get("CONTENT_TYPE", ""))
+            changes = self.reader.changes(data) if data != {} else {}
+        task = self._change(call, task_id, changes, intake.redrive)
+        _say("a task was redriven", call, task_id)
         return self._one(call, task)
 
     def delete(self, call: Call, task_id: str) -> Response:
@@ -235,6 +250,7 @@ ROUTES: tuple[tuple[str, str, str, Scope], ...] = (
     ("DELETE", "/tasks/<task_id>", "delete", Scope.WRITE),
     ("POST", "/tasks/<task_id>/run", "run", Scope.WRITE),
     ("POST", "/tasks/<task_id>/cancel", "cancel", Scope.WRITE),
+    ("POST", "/tasks/<task_id>/redrive", "redrive", Scope.WRITE),
     ("GET", "/tasks/<task_id>/attempts", "attempts", Scope.READ),
 )
 """Method, path, verb of `Tasks`, and the scope a key needs."""

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from timeball.dispatch.house import House
-from timeball.errors import Conflict, NotFound
+from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.model.task import MOVES, Draft, Priority, Request, State
 from timeball.store import codec, keys, projects, pumps, tasks
 
@@ -169,6 +169,22 @@ class Moves(RuleBasedStateMachine):
             assert self.state[task_id] is not State.SCHEDULED
         else:
             self.moved("update", task_id, State.SCHEDULED)
+
+    @rule(task_id=ids, name=st.sampled_from((None, "n", "m")), changed=st.booleans())
+    def redrive(self, task_id: bytes, name: str | None, changed: bool) -> None:
+        changes = {"name": name, "queue": "b"} if changed else {}
+        wanted = name if changed else self.name.get(task_id)
+        try:
+            tasks.redrive(self.client, PREFIX, self.project, task_id, changes, 60_000)
+        except NotFound:
+            assert task_id not in self.state
+        except Conflict:
+            assert self.state[task_id] is not State.DEAD
+        except InvalidField:
+            assert any(n == wanted and self.live(i) for i, n in self.name.items())
+        else:
+            self.moved("redrive", task_id, State.SCHEDULED)
+            self.name[task_id] = wanted
 
     @rule(task_id=ids)
     def delete(self, task_id: bytes) -> None:

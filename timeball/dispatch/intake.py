@@ -58,6 +58,15 @@ def update(house: House, project: str, task_id: bytes, changes: dict[str, Any]) 
     return task
 
 
+def redrive(house: House, project: str, task_id: bytes, changes: dict[str, Any]) -> Task:
+    """Send a dead task again, changed or not; due now unless `changes` say when. Raises as `update`."""
+    task, bells = tasks.redrive(
+        house.client, house.prefix(project), project, task_id, changes, house.horizon_ms
+    )
+    house.ring(project, bells)
+    return task
+
+
 def run(house: House, project: str, task_id: bytes) -> Task:
     """Make a task due now, whatever its state. Raises NotFound, Conflict."""
     task, bells = tasks.run(house.client, house.prefix(project), project, task_id, house.horizon_ms)

@@ -43,6 +43,7 @@ MOVES: tuple[Move, ...] = (
     Move("rescue", State.RUNNING, State.DEAD, "beat"),
     Move("cancel", State.SCHEDULED, State.CANCELLED, "caller"),
     Move("update", State.SCHEDULED, State.SCHEDULED, "caller"),
+    Move("redrive", State.DEAD, State.SCHEDULED, "caller"),
     Move("run", State.SCHEDULED, State.SCHEDULED, "caller"),
     Move("run", State.SUCCEEDED, State.SCHEDULED, "caller"),
     Move("run", State.DEAD, State.SCHEDULED, "caller"),

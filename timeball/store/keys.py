@@ -37,6 +37,9 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `ended` | set | schedules whose waiting occurrence may begin now | milliseconds |
 | `schedules:<project>` | zset | ids of a project's schedules, score 0, so in order of making | until deleted |
 | `snames:<project>` | zset | `name NUL id` of every named schedule, score 0 | until deleted |
+| `bulk:<bulk>` | hash | a bulk: what was asked for, how far it came | 30 days after its last step |
+| `bulks:<project>` | zset | the last 100 bulks by the instant of their making | for ever |
+| `bulking` | set | bulks that go on | until they end |
 | `wake:s` | list | at most one element: beat should look at the schedules | seconds |
 | `clock` | string | milliseconds that the virtual clock is ahead; development only | until reset |
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import new_task_id
@@ -202,13 +203,46 @@ def update(
     When `scheduled_for` or `delay` is among them the task's due instant is set anew. Raises NotFound,
     Conflict, and InvalidField when the new name is taken.
     """
+    return _write(client, prefix, project, task_id, changes, horizon_ms, State.SCHEDULED)
+
+
+def redrive(
+    client: Client,
+    prefix: str,
+    project: str,
+    task_id: bytes,
+    changes: dict[str, Any],
+    horizon_ms: int,
+) -> tuple[Task, list[Bell]]:
+    """Send a dead task again, changed or not, in one move: due now unless `changes` say when.
+
+    Its retry policy begins afresh. Raises what `update` does.
+    """
+    return _write(client, prefix, project, task_id, changes, horizon_ms, State.DEAD)
+
+
+_ONLY = {
+    State.SCHEDULED: "only a queued task can be changed",
+    State.DEAD: "only a dead task can be redriven",
+}
+
+
+def _write(
+    client: Client,
+    prefix: str,
+    project: str,
+    task_id: bytes,
+    changes: dict[str, Any],
+    horizon_ms: int,
+    source: State,
+) -> tuple[Task, list[Bell]]:
     for _ in range(5):
         record = read(client, prefix, project, task_id)
         task = codec.decode_task(task_id, record)
+        if task.state is not source:
+            raise Conflict(f"the task is {task.state.value}: {_ONLY[source]}")
         if codec.split(record)[0][4] != 0:
             raise Conflict("an export cannot be changed: cancel it and make another")
-        if task.state is not State.SCHEDULED:
-            raise Conflict(f"the task is {task.state.value}: only a queued task can be changed")
         timed = "scheduled_for" in changes or "delay" in changes
         delay = changes.get("delay")
         fields = {k: v for k, v in changes.items() if k != "delay"}
@@ -217,7 +251,7 @@ def update(
         new = replace(task, **fields)
         if timed and "scheduled_for" not in changes:
             new = replace(new, scheduled_for=None)
-        due: Arg = codec.to_ms(task.due_at)
+        due: Arg = "" if source is State.DEAD else codec.to_ms(task.due_at)
         if timed:
             due = "" if new.scheduled_for is None else codec.to_ms(new.scheduled_for)
         answer = call(
@@ -236,13 +270,14 @@ def update(
                 codec.encode_spec(new),
                 new.request.body,
                 codec.flags_of(new),
+                codec.STATE_CODES[source],
             ],
         )
         if answer is None:
             raise NotFound("there is no such task")
         code, bell, kind, after = answer
         if code == 1:
-            raise Conflict("the task is no longer queued: only a queued task can be changed")
+            raise Conflict(f"the task has just moved on: {_ONLY[source]}")
         if code == 3:
             raise InvalidField("name", f"another live task has the name {new.name!r}")
         if code == 0:
@@ -251,12 +286,18 @@ def update(
     raise Conflict("the task was changed by others at the same time; read it and try again")
 
 
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where one is written, in small letters."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What a list shows. Every given field must fit.
 
     `since` and `until` bound the instant of making, `planned_since` and `planned_until` that of
-    `scheduled_for`, for which making stands in where there is none; `url` is a prefix.
+    `scheduled_for`, for which making stands in where there is none; `url` is a prefix, `host` the host
+    of the URL in small letters, with its port where one is written.
     """
 
     state: State | None = None
@@ -264,6 +305,7 @@ class Filter:
     name: str | None = None
     tag: str | None = None
     url: str | None = None
+    host: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     planned_since: datetime | None = None
@@ -277,6 +319,7 @@ class Filter:
             and (self.name is None or task.name == self.name)
             and (self.tag is None or self.tag in task.tags)
             and (self.url is None or task.request.url.startswith(self.url))
+            and (self.host is None or host_of(task.request.url) == self.host)
             and (self.since is None or task.created_at >= self.since)
             and (self.until is None or task.created_at < self.until)
             and (self.planned_since is None or planned >= self.planned_since)
@@ -300,7 +343,7 @@ def find(
     Ended states are in the order of their end, waiting ones in the order they are due. At most
     SCAN_LIMIT records are read: a page may be shorter than `limit` and still have a cursor.
     """
-    walk = _walk_of(client, prefix, project, wanted, cursor)
+    walk = walk_of(client, prefix, project, wanted, cursor)
     found: list[Task] = []
     read_so_far = 0
     while True:
@@ -317,7 +360,7 @@ def find(
                 return Page(found, position)
 
 
-class _Walk:
+class Walk:
     """Ids of one or more sorted sets merged in order, from a position on.
 
     The sets are in order of score and member, ascending or descending; with all scores 0 that is the order
@@ -339,6 +382,19 @@ class _Walk:
         self.position = _parse(start) if start else None
         self.low: bytes | None = None
         self.high: bytes | None = None
+
+    def size(self) -> int:
+        """How many ids there are from the beginning to the end."""
+        low = b"[" + self.low if self.low is not None else b"-"
+        high = b"(" + self.high if self.high is not None else b"+"
+        with store_errors():
+            pipe = self.client.pipeline(transaction=False)
+            for name in self.names:
+                if self.scored:
+                    pipe.zcard(self.prefix + name)
+                else:
+                    pipe.zlexcount(self.prefix + name, low, high)
+            return sum(pipe.execute())
 
     def take(self, n: int) -> list[tuple[bytes, str]]:
         """The next n ids, each with the position behind it."""
@@ -373,20 +429,19 @@ class _Walk:
             return [[(0.0, member) for member in a] for a in pipe.execute()]
 
 
-def _walk_of(
-    client: Client, prefix: str, project: str, wanted: Filter, cursor: str | None
-) -> _Walk:
+def walk_of(client: Client, prefix: str, project: str, wanted: Filter, cursor: str | None) -> Walk:
+    """The ids among which all that fit a filter are, in the order of its list."""
     if wanted.state is State.RUNNING:
         return _RunningWalk(client, prefix, project, cursor)
     if wanted.name is not None:
-        walk = _Walk(client, prefix, [f"names:{project}"], cursor)
+        walk = Walk(client, prefix, [f"names:{project}"], cursor)
         walk.low, walk.high = wanted.name.encode() + b"\0", wanted.name.encode() + b"\1"
         return walk
     if wanted.tag is not None:
-        return _timed(_Walk(client, prefix, [f"tag:{project}:{wanted.tag}"], cursor), wanted)
+        return _timed(Walk(client, prefix, [f"tag:{project}:{wanted.tag}"], cursor), wanted)
     if wanted.state in FINAL and wanted.queue is None:
         ended = f"end:{project}:{codec.STATE_CODES[wanted.state]}"
-        return _Walk(client, prefix, [ended], cursor, scored=True)
+        return Walk(client, prefix, [ended], cursor, scored=True)
     if wanted.queue is not None:
         lanes = [keys.base_of(project, wanted.queue)]
     else:
@@ -394,8 +449,8 @@ def _walk_of(
             lanes = sorted(m.decode() for m in client.smembers(f"{prefix}queues:{project}"))
     if wanted.state is State.SCHEDULED:
         waiting = [f"lane:{lane}" for lane in _with_apart(client, prefix, lanes)]
-        return _Walk(client, prefix, waiting, cursor, descending=False, scored=True)
-    return _timed(_Walk(client, prefix, [f"idx:{lane}" for lane in lanes], cursor), wanted)
+        return Walk(client, prefix, waiting, cursor, descending=False, scored=True)
+    return _timed(Walk(client, prefix, [f"idx:{lane}" for lane in lanes], cursor), wanted)
 
 
 def _with_apart(client: Client, prefix: str, queues: list[str]) -> list[str]:
@@ -407,7 +462,7 @@ def _with_apart(client: Client, prefix: str, queues: list[str]) -> list[str]:
     return queues + sorted(lane.decode() for lanes in apart for lane in lanes)
 
 
-def _timed(walk: _Walk, wanted: Filter) -> _Walk:
+def _timed(walk: Walk, wanted: Filter) -> Walk:
     # ids begin with the instant of their making, by the API's clock: allow it a minute's error
     if wanted.since is not None:
         walk.low = max(0, codec.to_ms(wanted.since) - 60_000).to_bytes(6, "big")
@@ -416,7 +471,7 @@ def _timed(walk: _Walk, wanted: Filter) -> _Walk:
     return walk
 
 
-class _RunningWalk(_Walk):
+class _RunningWalk(Walk):
     """Running tasks are in the pumps' leases: few, so read whole."""
 
     def __init__(self, client: Client, prefix: str, project: str, start: str | None) -> None:
@@ -431,6 +486,9 @@ class _RunningWalk(_Walk):
             (i for lease in held for i, lane in lease.items() if lane.startswith(owner)),
             reverse=True,
         )
+
+    def size(self) -> int:
+        return len(self.ids)
 
     def take(self, n: int) -> list[tuple[bytes, str]]:
         edge = self.position[1] if self.position is not None else None
