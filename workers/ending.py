@@ -18,7 +18,7 @@ from timeball.export.storage import Store
 from timeball.model.attempt import Attempt, Outcome, Timing
 from timeball.model.export import LogLine, Result
 from timeball.model.task import State
-from timeball.store import codec, exports, keys, pumps
+from timeball.store import codec, exports, pumps
 from timeball.store.codec import Claimed
 from timeball.store.exports import Field, Kept
 from timeball.store.pumps import Finished
@@ -195,9 +195,7 @@ class Ending:
         codes: list[int] = []
 
         def write() -> None:
-            codes[:] = pumps.finish(
-                self.house.client, self.prefix, self.pump, [finished], counters, kind=keys.EXPORT
-            )
+            codes[:] = pumps.finish(self.house.client, self.prefix, self.pump, [finished], counters)
 
         self._until_written(write)
         return codes == [1]

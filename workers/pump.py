@@ -18,7 +18,6 @@ from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
 from workers.call import Caller
 from workers.prepare import Preparer, Recorder, Signers
-from workers.tell import Teller
 
 HEARTBEAT_SECONDS = 0.5
 FLUSH_SECONDS = 0.005
@@ -44,14 +43,7 @@ class Pump:
     """
 
     def __init__(
-        self,
-        house: House,
-        shard: int,
-        caller: Caller,
-        signers: Signers,
-        worker: str,
-        stop: Stop,
-        teller: Teller | None = None,
+        self, house: House, shard: int, caller: Caller, signers: Signers, worker: str, stop: Stop
     ) -> None:
         settings = house.settings
         self.house, self.shard, self.caller, self.stop = house, shard, caller, stop
@@ -62,7 +54,6 @@ class Pump:
         self.grace_seconds = settings.stop_grace.total_seconds()
         self.preparer = Preparer(signers, settings.call_timeout)
         self.recorder = Recorder(signers, worker)
-        self.teller = teller
         self.results: list[Finished] = []
         self.in_flight: dict[str, int] = {}
         self.oldest = 0.0
@@ -136,8 +127,6 @@ class Pump:
         for called in ended:
             self._count(called.prepared.claimed.lane, -1)
             self.results.append(self.recorder.record(called, ended_ms))
-        if self.teller is not None:
-            self.teller.tell(ended, self.results[-len(ended) :])
         self.called += len(ended)
 
     def _count(self, lane: str, step: int) -> None:
@@ -180,7 +169,8 @@ class Pump:
         if self.more:
             # with all slots taken, the next flush frees some and claims again
             full = self.caller.busy >= self.total_calls
-            self.claim_due = self.heartbeat_due if full or not claim.tasks else after
+            stuck = not claim.tasks and not claim.unfinished
+            self.claim_due = self.heartbeat_due if full or stuck else after
             if len(claim.tasks) == want or self.caller.busy >= self.queue_calls:
                 self._ask_for_help(after)
         elif claim.next_ms < 0:

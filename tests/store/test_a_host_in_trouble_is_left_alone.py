@@ -117,6 +117,42 @@ def test_a_wait_uses_no_attempt(hosts: Hosts) -> None:
     assert {c.attempt for c in hosts.claim()} == {1}
 
 
+def test_a_key_of_tasks_set_aside_has_its_slot_again(hosts: Hosts) -> None:
+    open_breaker(hosts)
+    request = Request(f"http://{BAD}/x")
+    drafts = [Draft(project=hosts.project, request=request, concurrency_key="k") for _ in range(3)]
+    intake.submit(hosts.house, hosts.project, drafts)
+    assert hosts.claim() == []
+    hosts.advance(30_001)
+    hosts.tell(hosts.claim(), 1, 0)
+    called = []
+    while claimed := hosts.claim():
+        called += claimed
+        hosts.tell(claimed, 1, 0)
+    assert len([c for c in called if c.lane.endswith("ck")]) == 3
+    assert not hosts.house.client.exists(f"{hosts.prefix}inflight")
+
+
+def test_failures_far_apart_are_no_row(hosts: Hosts) -> None:
+    for _ in range(12):
+        hosts.submit(BAD, 1)
+        hosts.tell(hosts.claim(), 0, 1)
+        hosts.advance(61_000)
+    hosts.submit(BAD, 1)
+    assert hosts_of(hosts.claim()) == [BAD]
+
+
+def test_the_minute_that_counts_slides(hosts: Hosts) -> None:
+    """Ten and ten failures about any full minute of the clock are twenty in a minute."""
+    for _ in range(2):
+        for _ in range(5):
+            hosts.submit(BAD, 1)
+            hosts.tell(hosts.claim(), 1, 2)  # no ten in a row
+        hosts.advance(25_000)
+    hosts.submit(BAD, 1)
+    assert hosts.claim() == []
+
+
 def test_retry_after_holds_the_whole_host_until_then(hosts: Hosts) -> None:
     hosts.submit(BAD, 1)
     hosts.tell(hosts.claim(), 0, 1, quiet_ms=5000)

@@ -10,10 +10,32 @@ from timeball.store.tasks import Bell
 
 
 def list_hosts(house: House, project: str) -> list[HostState]:
-    """The hosts of a project that are held or failed within the hour; the last to fail first."""
+    """The hosts of a project that failed within the hour, are held or limited; the last to fail first."""
     prefix = house.prefix(project)
     now_ms, _ = pumps.clock(house.client, prefix)
-    return hosts.troubled(house.client, prefix, project, now_ms)
+    return hosts.states(house.client, prefix, project, now_ms)
+
+
+def get_host(house: House, project: str, host: str) -> HostState:
+    """How one host stands, whether anything is known of it or not."""
+    prefix = house.prefix(project)
+    now_ms, _ = pumps.clock(house.client, prefix)
+    return hosts.states(house.client, prefix, project, now_ms, host)[0]
+
+
+def limit_host(house: House, project: str, host: str | None, most: int | None) -> None:
+    """Let a host have `most` calls in flight, over all workers and at once; None takes its limit away.
+
+    Without a host it is the limit of each host that has none of its own.
+    """
+    prefix = house.prefix(project)
+    if hosts.limit(house.client, prefix, project, host, most, house.horizon_ms):
+        house.ring(project, [Bell(keys.CALL, 0.0)])
+
+
+def default_limit(house: House, project: str) -> int | None:
+    """How many calls a host without a limit of its own may have in flight; None is no limit."""
+    return hosts.default_limit(house.client, house.prefix(project), project)
 
 
 def probe(house: House, project: str, host: str) -> None:

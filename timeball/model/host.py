@@ -22,10 +22,12 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """A host that was in trouble within the hour, as its project sees it.
+    """A host that is limited, or was in trouble within the hour, as its project sees it.
 
     `well` and `failed` count calls since its first failure; `how` splits the failed ones by status or
     outcome. `opened` is how often in a row the breaker has opened; `waiting` how many due tasks were set aside.
+    `limit` is how many calls it may have in flight: its `own`, or the project's for every host; None for no
+    limit, and then `in_flight` is None too, for calls are counted by host only where they are limited.
     """
 
     host: str
@@ -37,3 +39,7 @@ class HostState:
     waiting: int
     how: dict[str, int] = field(default_factory=dict)
     last_failed_at: datetime | None = None
+    failed_in_row: int = 0
+    limit: int | None = None
+    own: bool = False
+    in_flight: int | None = None

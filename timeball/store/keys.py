@@ -14,18 +14,21 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `queues:<project>` | set | queues (`project/queue`) that a project has used | for ever |
 | `apart:<queue>` | set | lanes of a queue that are set apart by priority or key | while tasks wait |
 | `q:<queue>`, `q:<project>` | hash | limits of a queue or project, and its rate clock | for ever |
-| `inflight` | hash | calls in flight by lane, by queue and by project | while in flight |
-| `held:<owner>` | zset | lanes that wait for a slot of a lane, queue or project | while they wait |
+| `began:<queue>`, `began:<project>` | list | when calls of an owner with a rate began | two windows |
+| `inflight` | hash | calls in flight by project, queue, key, and host with a limit | while in flight |
+| `held:<owner>` | zset | lanes that wait for a slot of a project, queue, key or host | while they wait |
 | `hosts:<project>` | hash | hosts that may not be called now, and until when | while closed |
 | `host:<project> US <host>` | hash | breaker of a host: this minute, times opened, how calls failed | 1 hour |
 | `troubled:<project>` | zset | hosts in trouble by its last instant, at most 1,000 | 1 hour |
-| `parked:<project> US <host>` | set | lanes set aside for a closed host | while closed |
+| `parked:<project> US <host>` | set | lanes set aside for a closed or limited host | while tasks wait |
+| `aside:<project>` | set | hosts for which lanes were set aside | while tasks wait |
+| `caps:<project>` | hash | hosts with a limit of their own for calls in flight | for ever |
 | `name:<project>` | hash | name to id of the live task that holds it | while the task is live |
 | `names:<project>` | zset | `name NUL id` of every named task, score 0 | as the records |
 | `tag:<project>:<tag>` | zset | ids of tasks with a tag, score 0 | as the records |
 | `idem:<project>:<digest>` | string | id and fingerprint of a request | 24 hours |
 | `pumps:<kind>` | zset | pumps by heartbeat | while awake |
-| `lease:<pump>` | hash | task id to lane, of the calls a pump holds | while held |
+| `lease:<pump>` | hash | task id to lane (and limited host) of the calls a pump holds | while held |
 | `suspects` | hash | silent pumps, and since when they are watched | seconds |
 | `wake:<kind>` | list | at most one element: a resident pump should look | seconds |
 | `bell:<kind>` | string | the instant for which a Celery message is under way | seconds |
@@ -34,7 +37,6 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
 | `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
 | `next` | zset | schedules by the instant of their next occurrence | until deleted |
-| `outbox` | list | ends of tasks and attempts of which somebody is to be told (see outbox) | until told |
 | `ended` | set | schedules whose waiting occurrence may begin now | milliseconds |
 | `schedules:<project>` | zset | ids of a project's schedules, score 0, so in order of making | until deleted |
 | `snames:<project>` | zset | `name NUL id` of every named schedule, score 0 | until deleted |

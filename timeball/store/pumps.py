@@ -18,7 +18,9 @@ class Claim:
     """What a claim brought.
 
     `now_ms` is the store's clock; `next_ms` the instant at which more may be due (not after `now_ms` when
-    there is more already, -1 when nothing waits); `pumps` how many are awake.
+    there is more already, -1 when nothing waits); `pumps` how many are awake. `unfinished` says that the
+    claim set tasks aside for their hosts and that there are more to look at; `paced` has the places of
+    the tasks that a rate lets begin at this instant, and not later.
     """
 
     now_ms: int
@@ -26,6 +28,8 @@ class Claim:
     pumps: int
     leases: int
     tasks: list[Claimed]
+    unfinished: bool = False
+    paced: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,9 @@ def claim(
     for owner, n in (in_flight or {}).items():
         args += (owner, n)
     answer = call(client, "claim", prefix, args)
-    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(4, len(answer), 2)]
-    return Claim(answer[0], answer[1], answer[2], answer[3], tasks)
+    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(6, len(answer), 2)]
+    now, due, awake, leases, unfinished, paced = answer[:6]
+    return Claim(now, due, awake, leases, tasks, unfinished == 1, frozenset(paced))
 
 
 def give_back(
@@ -69,10 +74,9 @@ def give_back(
     pump: str,
     known: Sequence[bytes],
     max_lost: int,
-    kind: str = keys.CALL,
 ) -> int:
     """Return the tasks that a pump holds in the store without knowing it; answers how many."""
-    return int(call(client, "give_back", prefix, [kind, pump, max_lost, *known]))
+    return int(call(client, "give_back", prefix, [pump, max_lost, *known]))
 
 
 def finish(
@@ -82,14 +86,13 @@ def finish(
     results: Sequence[Finished],
     counters: dict[str, dict[str, int]],
     hosts: Mapping[str, Mapping[str, Sequence[int | Mapping[str, int]]]] | None = None,
-    kind: str = keys.CALL,
 ) -> list[int]:
     """Write results, all at once. Answers 1 for written, 0 for late, -1 for a deleted task.
 
     `hosts` tells of hosts in trouble, by project and host: how many calls went well, how many failed,
     until when (ms) it asked for quiet, 0 if it did not, and how often calls failed in which way.
     """
-    args: list[Arg] = [pump, kind, orjson.dumps(counters), orjson.dumps(hosts or {})]
+    args: list[Arg] = [pump, orjson.dumps(counters), orjson.dumps(hosts or {})]
     for r in results:
         args += (r.id, r.attempt, r.state, r.due_ms, r.entry)
     answer: list[int] = call(client, "finish", prefix, args)

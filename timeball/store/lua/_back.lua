@@ -12,9 +12,9 @@ local function count(project, field)
 end
 
 -- A pump has lost a task: end its lease and put it back in its lane, or let it die of being lost.
-local function give_back(id, lane, kind, pump, max_lost)
+local function give_back(id, held, pump, max_lost)
   redis.call('HDEL', P .. 'lease:' .. pump, id)
-  free(kind, lane, 1, now)
+  free(held, 1, now)
   local key = P .. 't:' .. id
   local record = redis.call('GET', key)
   if not record then return end
@@ -23,9 +23,7 @@ local function give_back(id, lane, kind, pump, max_lost)
   local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
   h.lost = h.lost + 1
   count(h.project, 'o:lost')
-  local state = h.lost >= max_lost and DEAD or SCHEDULED
-  if bit.band(h.flags, TELLS) > 0 then tell(id, state, now, entry) end
-  if state == DEAD then
+  if h.lost >= max_lost then
     h.state, h.ended = DEAD, now
     redis.call('SET', key, pack_head(h) .. content(h, record) .. entry)
     redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)

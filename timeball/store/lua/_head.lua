@@ -3,7 +3,7 @@
 local P = KEYS[1]
 local HEAD = '<BBHdBBBBHHI4I4ddd'
 local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
-local NAMED, TAGGED, EARLIER, OCCURRENCE, TELLS = 1, 2, 4, 8, 16
+local NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
 local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
 local kinds = { [0] = 'c', [1] = 'e' }
 
@@ -52,6 +52,15 @@ end
 -- A lane is project/queue, then what sets some tasks of the queue apart, each behind \31 (keys.py).
 local function base_of(lane) return lane:match('^[^\31]*') end
 local function is_ordered(lane) return lane:find('\31o', 1, true) ~= nil end
+local function is_keyed(lane) return lane:find('\31[oc]') ~= nil end
+local function kind_of(lane) return lane:find('\31x', 1, true) and 'e' or 'c' end
+
+-- the host that a record's URL names, with its port where it does; occurrences have it further on
+local function host_of(record)
+  local spec = 53 + struct.unpack('<H', record, 19)
+  return record:match('^{"u":"%a+://([^/?#"]*)', spec)
+    or record:match('"u":"%a+://([^/?#"]*)', spec) or ''
+end
 
 -- where the lanes of a kind and a priority stand
 local function lanes_of(kind, lane)
@@ -76,9 +85,12 @@ local function place(h, id, due)
   show(kinds[h.kind], h.lane, due)
 end
 
--- Take a task out of its lane. Those behind it in an ordered lane need not wait for it any more.
-local function leave(h, id)
-  redis.call('ZREM', P .. 'lane:' .. h.lane, id)
+-- Take a task out of its lane, or of that where it was set aside for its host. Those behind it in
+-- an ordered lane need not wait for it any more.
+local function leave(h, id, record)
+  if redis.call('ZREM', P .. 'lane:' .. h.lane, id) == 0 and h.state == SCHEDULED then
+    redis.call('ZREM', P .. 'lane:' .. h.lane .. '\31@' .. host_of(record), id)
+  end
   if is_ordered(h.lane) then
     redis.call('ZADD', lanes_of(kinds[h.kind], h.lane), 'XX', 'LT', 0, h.lane)
   end
@@ -95,21 +107,43 @@ local function next_due(kind)
   return first
 end
 
--- Calls of a lane have ended: count them out for the lane, its queue and its project, and let as
--- many lanes that waited for their slots stand again.
-local function free(kind, lane, n, now)
+-- who counts the calls of one key: the key has its slots whatever the priority of its tasks
+local function key_of(lane)
+  return (lane:gsub('^([^\31]*)\31[hl]', '%1'))
+end
+
+-- Let lanes that wait for a slot of an owner stand again: at most n, those first that waited
+-- longest, by the reckoning of their priorities.
+local function wake(owner, n, now)
+  local held = P .. 'held:' .. owner
+  while n > 0 do
+    local found = redis.call('ZPOPMIN', held, math.min(n, 1000))
+    if #found == 0 then return end
+    for i = 1, #found, 2 do
+      local lane = found[i]
+      local lanes = lanes_of(kind_of(lane), lane)
+      if tonumber(redis.call('ZSCORE', lanes, lane) or 0) == HELD then
+        redis.call('ZADD', lanes, now, lane)
+        n = n - 1
+      end
+    end
+  end
+end
+
+-- n calls of a lease have ended: count them out for key, queue, project and host, and let as many
+-- lanes that waited for their slots stand again.
+local function free(lease, n, now)
+  local lane, host = lease:match('^(.-)(\31@.*)$')
+  lane = lane or lease
   local base, project = base_of(lane), lane:match('^[^/]*')
-  for _, owner in ipairs(base == lane and { base, project } or { lane, base, project }) do
+  local owners = { base, project }
+  if is_keyed(lane) then owners[3] = key_of(lane) end
+  if host then owners[#owners + 1] = project .. host end
+  for _, owner in ipairs(owners) do
     if redis.call('HINCRBY', P .. 'inflight', owner, -n) <= 0 then
       redis.call('HDEL', P .. 'inflight', owner)
     end
-    local waiting = redis.call('ZPOPMIN', P .. 'held:' .. owner, n)
-    for i = 1, #waiting, 2 do
-      local lanes = lanes_of(kind, waiting[i])
-      if tonumber(redis.call('ZSCORE', lanes, waiting[i]) or 0) == HELD then
-        redis.call('ZADD', lanes, now, waiting[i])
-      end
-    end
+    wake(owner, n, now)
   end
 end
 
@@ -117,8 +151,8 @@ end
 -- send a Celery message for it, -1 when a resident pump knows or a message is under way.
 local function ring(kind, due, now, horizon)
   if redis.call('ZCARD', P .. 'pumps:' .. kind) > 0 then
-    local wake = P .. 'wake:' .. kind
-    if due <= now + 1000 and redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, 1) end
+    local list = P .. 'wake:' .. kind
+    if due <= now + 1000 and redis.call('LLEN', list) == 0 then redis.call('LPUSH', list, 1) end
     return -1
   end
   if due > now + horizon then return -1 end
@@ -137,16 +171,9 @@ local function tell_schedule(h, record)
   if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
 end
 
--- An attempt of a task has ended that somebody is to be told of: beat makes a call of it. `state`
--- is what follows. The layout is told in outbox.py.
-local function tell(id, state, now, entry)
-  redis.call('RPUSH', P .. 'outbox', struct.pack('<Bdc16', state, now, id) .. entry)
-  if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
-end
-
 -- forget a task wholly; a call in flight goes on, and its finish will find nothing
 local function erase(id, h, record)
-  leave(h, id)
+  leave(h, id, record)
   redis.call('ZREM', P .. 'idx:' .. base_of(h.lane), id)
   if h.state > RUNNING then redis.call('ZREM', P .. 'end:' .. h.project .. ':' .. h.state, id) end
   if bit.band(h.flags, NAMED + TAGGED) > 0 then

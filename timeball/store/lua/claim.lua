@@ -1,59 +1,41 @@
 -- claim: give a pump due tasks, fair over lanes and within their limits; also its heartbeat.
+-- WITH     _owners.lua
 -- WHEN FULL it still works.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
--- ARGV[4]  calls that a queue without a limit of its own may have in flight in this pump
--- ARGV[5]  the same for a project
+-- ARGV[4]  calls that a queue may have in flight in this pump
+-- ARGV[5]  the same for a project that is alone; of what others leave it gets half
 -- ARGV[6..] in turn a queue or project, and how many calls it has in flight in this pump
--- Answers {now, next, pumps, leases, then id and record a task}: `leases` counts all that the pump
--- holds now; the record is as it was before the claim.
+-- Answers {now, next, pumps, leases, unfinished, paced, then id and record a task}: `leases` counts
+-- all that the pump holds now; `unfinished` is 1 when tasks were set aside and there are more to
+-- look at; `paced` has the places (from 0) of tasks that a rate lets begin now, and not later; the
+-- record is as it was before the claim.
 -- `next` is the instant at which more may be due: in the past when there is more now, -1 for never.
-local now, real = clock()
 local kind, pump, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local pumps_key, lease = P .. 'pumps:' .. kind, P .. 'lease:' .. pump
 redis.call('ZADD', pumps_key, real, pump)
 redis.call('DEL', P .. 'wake:' .. kind, P .. 'bell:' .. kind)
 local pumps = redis.call('ZCARD', pumps_key)
-local out, owners = { math.floor(now), -1, pumps, 0 }, {}
+local HEADER = 6
+local paced = {}
+local out = { math.floor(now), -1, pumps, 0, 0, paced }
 local PROBE = 60000 -- ms that a breaker gives its one call, then another may try
 local AGEING = { h = 0, n = 30000, l = 60000 } -- ms after which a lane goes with the high ones
+local looks = 1000 -- tasks that one claim sets aside at most
 
--- What a project, a queue or a key allows now; read once, then counted down in this claim. `room`
--- is for calls in flight, `tokens` for calls in time (the generic cell rate algorithm).
--- A limit of a project or queue is over all pumps; without one, a share of this pump is the limit.
-local here = {}
-for i = 6, #ARGV, 2 do here[ARGV[i]] = tonumber(ARGV[i + 1]) end
-
-local function owner_of(name, cap, share)
-  local o = owners[name]
-  if o then return o end
-  local conf = redis.call('HMGET', P .. 'q:' .. name,
-    'paused', 'concurrency', 'rate', 'per', 'burst', 'tat', 'keys')
-  local inflight = tonumber(redis.call('HGET', P .. 'inflight', name)) or 0
-  o = { name = name, taken = 0, tokens = math.huge, keys = tonumber(conf[7]) or 1 }
-  o.room = math.max((tonumber(conf[2]) or cap or math.huge) - inflight, 0)
-  if conf[1] == '1' then o.room = 0 end
-  o.share = share and math.max(share - (here[name] or 0), 0) or math.huge
-  if conf[3] then
-    o.step = conf[4] / conf[3] -- ms from one call to the next
-    o.burst = tonumber(conf[5]) or 1
-    o.tat = math.max(tonumber(conf[6]) or 0, now)
-    o.tokens = math.floor((now + o.burst * o.step - o.tat) / o.step + 1e-6)
-  end
-  owners[name] = o
-  return o
+-- calls that this pump has in flight: by queue and by project, and in all
+local here, busy = {}, 0
+for i = 6, #ARGV, 2 do
+  here[ARGV[i]] = tonumber(ARGV[i + 1])
+  if not ARGV[i]:find('/', 1, true) then busy = busy + here[ARGV[i]] end
 end
 
-local function owners_of(lane)
-  local base = base_of(lane)
-  local queue = owner_of(base, nil, ARGV[4])
-  local list = { owner_of(lane:match('^[^/]*'), nil, ARGV[5]), queue }
-  if is_ordered(lane) then
-    list[3] = owner_of(lane, 1)
-  elseif lane:find('\31c', 1, true) then
-    list[3] = owner_of(lane, queue.keys)
-  end
-  return list
+-- A share of this pump: one whose endpoints hang cannot take all slots, nor can several of them.
+local function shares(lane)
+  local base, project = base_of(lane), lane:match('^[^/]*')
+  local own = here[project] or 0
+  return math.max(ARGV[5] - math.floor((busy - own) / 2) - own, 0),
+    math.max(ARGV[4] - (here[base] or 0), 0)
 end
 
 -- How many tasks of a lane may be taken. When none, who forbids it, and until when; nobody if only
@@ -63,10 +45,7 @@ local function allowance(list)
   for _, o in ipairs(list) do
     if o.share < room then room, against, again = o.share, nil, nil end
     if o.room < room then room, against, again = o.room, o, nil end
-    if o.tokens < room then
-      room, against, again = math.max(o.tokens, 0), o, nil
-      if room == 0 then again = o.tat - (o.burst - 1) * o.step end
-    end
+    if o.tokens < room then room, against, again = o.tokens, o, o.again end
   end
   return room, against, again
 end
@@ -103,13 +82,39 @@ local function closed_until(project, host)
   return nil
 end
 
--- Put a due task of a closed host aside, in a lane of that host which is looked at when it opens.
-local function park(lane, project, host, id, due, till)
-  local aside = lane .. '\31@' .. host
+-- a lane waits for a slot of an owner; who frees one lets it stand again, the longest waiting first
+local function hold(lane, owner)
+  redis.call('ZADD', lanes_of(kind, lane), HELD, lane)
+  local since = now + AGEING[lane:match('\31([hl])') or 'n']
+  redis.call('ZADD', P .. 'held:' .. owner.name, 'NX', since, lane)
+end
+
+-- Put a due task aside, in a lane of its host: until `till` when the host is closed, else until the
+-- host's owner has a slot for it.
+local lines = {} -- by lane of a host: whether tasks wait in it
+local function park(l, host, id, due, till, owner)
+  local aside, project = l.lane .. '\31@' .. host, l.list[1].name
   redis.call('ZADD', P .. 'lane:' .. aside, due, id)
-  redis.call('ZADD', lanes_of(kind, aside), till, aside)
-  redis.call('SADD', P .. 'apart:' .. base_of(lane), aside)
-  redis.call('SADD', P .. 'parked:' .. project .. '\31' .. host, aside)
+  lines[aside] = true
+  local stands = lanes_of(kind, aside)
+  if till then
+    redis.call('ZADD', stands, till, aside)
+  elseif owner.room > 0 then
+    redis.call('ZADD', stands, 'NX', now, aside)
+  elseif not redis.call('ZSCORE', stands, aside) then
+    hold(aside, owner)
+  end
+  if redis.call('SADD', P .. 'parked:' .. project .. '\31' .. host, aside) == 1 then
+    redis.call('SADD', P .. 'apart:' .. base_of(l.lane), aside)
+    redis.call('SADD', P .. 'aside:' .. project, host)
+  end
+end
+
+-- whether tasks of a lane wait aside for a host: who comes later goes behind them
+local function has_line(lane, host)
+  local aside = lane .. '\31@' .. host
+  if lines[aside] == nil then lines[aside] = redis.call('EXISTS', P .. 'lane:' .. aside) == 1 end
+  return lines[aside]
 end
 
 -- the due tasks of a lane, at most `room` of them
@@ -121,86 +126,106 @@ local function due_in(lane, room)
   return ids
 end
 
--- Take tasks of a lane. Answers how many, and when to look again if its first task forbids it now.
-local function serve(lane, list, room)
-  local project, home = lane:match('^[^/]*'), lane
+-- Take tasks of a lane. Answers how many, when to look again if its first task forbids it now, and
+-- the owner whose slots that task waits for.
+local function serve(l, room)
+  local lane, list, project = l.lane, l.list, l.list[1].name
   local hosts = closed_hosts(project)
-  if hosts then
-    local aside, host = lane:match('^(.-)\31@(.*)$')
-    local till = host and closed_until(project, host)
+  local weighed = kind == 'c' and not l.host and (hosts or list[1].host or list[1].hosts)
+  if l.host and hosts then
+    local till = closed_until(project, l.host)
     if till then return 0, till end
-    -- with the breaker open just one goes through
-    if host then
-      home = aside
-      if hosts[host] then room = 1 end
-    end
-  else
-    home = lane:match('^(.-)\31@') or lane
+    if hosts[l.host] then room = 1 end -- with the breaker open just one goes through
   end
-  local ids, names, held, taken = due_in(lane, room), {}, {}, 0
-  local ordered = is_ordered(lane)
-  if #ids == 0 then return 0 end
-  for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
-  local records = redis.call('MGET', unpack(names))
-  for i = 1, #ids do
-    local record = records[i]
-    local _, state, attempt = struct.unpack('<BBH', record or '\0\9\0\0')
-    if state == SCHEDULED then
-      local due = struct.unpack('<d', record, 29)
-      local host, till = nil, nil
-      if hosts and home == lane then
-        host = record:match('^{"u":"%a+://([^/?#"]*)', 53 + struct.unpack('<H', record, 19))
-        till = host and closed_until(project, host)
+  local held, taken, ordered = {}, 0, is_ordered(lane)
+  local value = l.home
+  if l.host and list[#list].name == project .. '\31@' .. l.host then value = lane end
+  repeat
+    local asked, aside = room - taken, 0
+    local ids, names = due_in(lane, asked), {}
+    for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
+    local records = #ids > 0 and redis.call('MGET', unpack(names)) or {}
+    for i = 1, #ids do
+      local record = records[i]
+      local _, state, attempt = struct.unpack('<BBH', record or '\0\9\0\0')
+      if state == SCHEDULED then
+        local due, host, till, owner = struct.unpack('<d', record, 29), nil, nil, nil
+        if weighed then
+          host = host_of(record)
+          till = hosts and closed_until(project, host)
+          if not till then owner = host_owner(project, host) end
+        end
+        if ordered and (till or due > now) then return 0, till or due end
+        if ordered and owner and owner.room <= 0 then
+          redis.call('SADD', P .. 'aside:' .. project, host)
+          return 0, nil, owner
+        end
+        if till or (owner and not ordered and (owner.room <= 0 or has_line(lane, host))) then
+          park(l, host, ids[i], due, till, owner)
+          aside = aside + 1
+        elseif due <= now then -- a task set aside and then put off stands in its own lane besides
+          redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
+          held[2 * taken + 1], held[2 * taken + 2] = ids[i], value
+          if owner then
+            held[2 * taken + 2] = value .. '\31@' .. host
+            owner.room, owner.taken = owner.room - 1, owner.taken + 1
+          end
+          taken = taken + 1
+          out[#out + 1] = ids[i]
+          out[#out + 1] = record
+          if l.paced then paced[#paced + 1] = (#out - HEADER) / 2 - 1 end
+        end
+      elseif ordered and state ~= RUNNING then
+        redis.call('ZREM', P .. 'lane:' .. lane, ids[i])
       end
-      if ordered and (till or due > now) then return 0, till or due end
-      if till then
-        park(lane, project, host, ids[i], due, till)
-      elseif due <= now then -- a task set aside and then put off stands in its own lane besides
-        redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
-        held[2 * taken + 1], held[2 * taken + 2] = ids[i], home
-        taken = taken + 1
-        out[#out + 1] = ids[i]
-        out[#out + 1] = record
-      end
-    elseif ordered and state ~= RUNNING then
-      redis.call('ZREM', P .. 'lane:' .. lane, ids[i])
     end
-  end
-  local probed = home ~= lane and lane:match('\31@(.*)$')
-  if taken == 0 and probed and hosts and hosts[probed] then
-    hosts[probed] = now -- the task is gone: another may be the one that goes through
-    redis.call('HSET', P .. 'hosts:' .. project, probed, now)
+    looks = looks - aside
+    local more = aside > 0 and #ids == asked
+    if more and looks <= 0 then out[5] = 1 end
+  until not more or looks <= 0
+  if taken == 0 and l.host and hosts and hosts[l.host] then
+    hosts[l.host] = now -- the task is gone: another may be the one that goes through
+    redis.call('HSET', P .. 'hosts:' .. project, l.host, now)
   end
   if taken > 0 then
     redis.call('HSET', lease, unpack(held))
-    if not list[3] and base_of(home) ~= home then
-      redis.call('HINCRBY', P .. 'inflight', home, taken)
-    end
     for _, o in ipairs(list) do
       o.taken, o.room, o.share = o.taken + taken, o.room - taken, o.share - taken
-      if o.step then o.tat, o.tokens = o.tat + taken * o.step, o.tokens - taken end
+      o.tokens = o.tokens - taken
+      if o.step then
+        o.tat = o.tat + taken * o.step
+        o.again = math.max(now + GROUP, o.tat - (o.burst - 1) * o.step)
+      end
     end
   end
   return taken
 end
 
 -- where a lane stands after it was looked at: at its next due instant, or behind the others
-local function settle(lane, lanes_key, list, first)
-  local key = P .. 'lane:' .. lane
+local function settle(l, first, owner)
+  local lane, key = l.lane, P .. 'lane:' .. l.lane
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if #head == 0 then
-    redis.call('ZREM', lanes_key, lane)
+    redis.call('ZREM', l.key, lane)
     if base_of(lane) ~= lane then redis.call('SREM', P .. 'apart:' .. base_of(lane), lane) end
+    if l.host then
+      local project = l.list[1].name
+      local parked = P .. 'parked:' .. project .. '\31' .. l.host
+      redis.call('SREM', parked, lane)
+      if redis.call('EXISTS', parked) == 0 then
+        redis.call('SREM', P .. 'aside:' .. project, l.host)
+      end
+    end
     return false
   end
   local due = first or is_ordered(lane) and now or tonumber(head[2])
-  local room, against, again = allowance(list)
+  local room, against, again = allowance(l.list)
+  if owner then room, against, again = 0, owner, nil end
   if due <= now and room <= 0 and against and not again then
-    redis.call('ZADD', lanes_key, HELD, lane)
-    redis.call('ZADD', P .. 'held:' .. against.name, 'NX', now, lane)
+    hold(lane, against)
     return false
   end
-  redis.call('ZADD', lanes_key, math.max(due, again or now), lane)
+  redis.call('ZADD', l.key, math.max(due, again or now), lane)
   return due <= now and room > 0
 end
 
@@ -208,8 +233,9 @@ end
 local function serve_all(lanes, left)
   local share, siblings = math.ceil(left / #lanes), {}
   for _, l in ipairs(lanes) do
-    l.list = owners_of(l.lane)
+    l.list, l.home, l.host = owners_of(l.lane, shares(l.lane))
     siblings[l.list[1]] = (siblings[l.list[1]] or 0) + 1
+    for _, o in ipairs(l.list) do l.paced = l.paced or o.step end
   end
   for owner, n in pairs(siblings) do
     owner.turn = math.ceil(math.min(owner.room, owner.share, owner.tokens, left) / n)
@@ -219,10 +245,10 @@ local function serve_all(lanes, left)
       if left > 0 and not l.done then
         local asked = math.min(allowance(l.list), left)
         if round == 1 then asked = math.min(asked, share, l.list[1].turn) end
-        local taken, first = 0, nil
-        if asked > 0 then taken, first = serve(l.lane, l.list, asked) end
+        local taken, first, owner = 0, nil, nil
+        if asked > 0 then taken, first, owner = serve(l, asked) end
         left = left - taken
-        l.done = not settle(l.lane, l.key, l.list, first)
+        l.done = not settle(l, first, owner)
       end
     end
   end
@@ -243,10 +269,12 @@ if want > 0 then
     if want > 0 and #lanes > 0 then want = serve_all(lanes, want) end
   end
   for name, o in pairs(owners) do
-    if o.taken > 0 then
+    if o and o.taken > 0 then
       redis.call('HINCRBY', P .. 'inflight', name, o.taken)
-      if o.step then redis.call('HSET', P .. 'q:' .. name, 'tat', o.tat) end
+      if o.step then spend(o) end
     end
+    -- nobody waits for a slot that is free: a lane that was let go for it may not have used it
+    if o and o.limit and o.room > 0 then wake(name, o.room, now) end
   end
 end
 out[4] = redis.call('HLEN', lease)

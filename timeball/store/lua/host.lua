@@ -12,13 +12,11 @@ if redis.call('HEXISTS', hosts, host) == 0 then return -2 end
 if ARGV[3] == 'probe' and redis.call('HEXISTS', breaker, 'open') == 1 then
   redis.call('HDEL', breaker, 'probe')
   redis.call('HSET', hosts, host, now)
-  for _, lane in ipairs(redis.call('SMEMBERS', P .. 'parked:' .. project .. '\31' .. host)) do
-    redis.call('ZADD', lanes_of('c', lane), 'XX', 'LT', now, lane)
-  end
+  recall(project, host, now)
 else
   redis.call('HDEL', breaker, 'open', 'probe')
-  redis.call('HSET', breaker, 'ok', 0, 'failed', 0, 'row', 0)
+  redis.call('HSET', breaker, 'cells', '', 'row', 0)
   redis.call('EXPIRE', breaker, 3600)
-  open_host('c', project, host, now)
+  open_host(project, host, now)
 end
 return ring('c', math.floor(now), now, tonumber(ARGV[4]))

@@ -21,7 +21,7 @@ for _, pump in ipairs(redis.call('ZRANGEBYSCORE', pumps_key, '-inf', real - watc
     redis.call('HSET', P .. 'suspects', pump, beat .. '@' .. real)
   elseif real - tonumber(beat) >= silence and real - tonumber(since) >= watch then
     local held = redis.call('HGETALL', P .. 'lease:' .. pump)
-    for i = 1, #held, 2 do give_back(held[i], held[i + 1], kind, pump, tonumber(ARGV[5])) end
+    for i = 1, #held, 2 do give_back(held[i], held[i + 1], pump, tonumber(ARGV[5])) end
     redis.call('ZREM', pumps_key, pump)
     redis.call('HDEL', P .. 'suspects', pump)
   end

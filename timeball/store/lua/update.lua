@@ -34,7 +34,7 @@ end
 for tag in ARGV[8]:gmatch('[^\n]+') do
   redis.call('ZADD', P .. 'tag:' .. h.project .. ':' .. tag, 0, id)
 end
-if h.state == SCHEDULED then leave(h, id) else revive(id, h, record) end
+if h.state == SCHEDULED then leave(h, id, record) else revive(id, h, record) end
 redis.call('ZREM', P .. 'idx:' .. base_of(h.lane), id)
 local spec, delay = ARGV[9], tonumber(ARGV[6])
 h.due = math.floor((ARGV[5] == '' and now or tonumber(ARGV[5])) + delay)
