@@ -43,11 +43,11 @@ test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
 	@$(PY) -m pytest $(NOSKIP) -n 2 --dist loadfile -m "$(MARKS)" $(ARGS) $(T)
 
 .PHONY: check
-check: ## Check format, lint, types, layers, Lua, the committed tree, the installation
+check: ## Check format, lint, types, layers, Lua, OpenAPI, the committed tree, the installation
 	@$(MAKE) --no-print-directory --keep-going \
-		check-format check-lint check-types check-layers check-lua check-tree check-installed
+		check-format check-lint check-types check-layers check-lua check-openapi check-tree check-installed
 
-.PHONY: check-format check-lint check-types check-layers check-lua check-tree check-installed
+.PHONY: check-format check-lint check-types check-layers check-lua check-openapi check-tree check-installed
 check-format: $(DEV)
 	$(VENV)/bin/ruff format --check .
 check-lint: $(DEV)
@@ -58,6 +58,8 @@ check-layers: $(DEV)
 	$(VENV)/bin/lint-imports
 check-lua: $(DEV)
 	$(PY) -m tools.lint_lua timeball/store/lua
+check-openapi: $(DEV)
+	$(PY) -m api.openapi --check docs/openapi
 check-tree: $(DEV)
 	$(PY) -m tools.check_tree
 check-installed: $(DEV)
@@ -79,6 +81,10 @@ soak: $(DEV) ## Run the tests that take many minutes
 .PHONY: bench
 bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--quick drain"
 	@$(PY) -m bench.run $(ARGS)
+
+.PHONY: openapi
+openapi: $(DEV) ## Write the OpenAPI documents into docs/openapi
+	@$(PY) -m api.openapi docs/openapi
 
 .PHONY: screenshots
 screenshots: $(DEV) ## Picture every page of the dashboard, into build/screenshots

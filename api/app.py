@@ -7,7 +7,7 @@ from http import HTTPStatus
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from api import dashboard, health, metrics
+from api import dashboard, health, metrics, openapi
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
 from api.mergent import bulk, queues, routes, schedules
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> App:
         app.register_blueprint(dialect, url_prefix=prefix)
     dashboard.add(app)
     spaaza.add(app)
+    openapi.add(app)
     _answer_errors(app)
     app.after_request(_make_safe)
     return app

@@ -22,7 +22,7 @@ from celery.beat import Scheduler
 
 from beat.nap import Nap
 from timeball import logs
-from timeball.dispatch import bulk, export_files, upkeep
+from timeball.dispatch import bulk, callbacks, export_files, upkeep
 from timeball.dispatch.expand import expand
 from timeball.dispatch.house import House, open_house
 from timeball.errors import StoreError
@@ -69,7 +69,9 @@ class DutyScheduler(Scheduler):
             for shard in range(self.house.settings.shards)
         ]
         self.wake = WakeUp(self.house.client, wakes, self.nap, self._woken)
+        self.tell = Duty("tell", 1.0, callbacks.deliver)
         self.duties = [
+            self.tell,
             Duty("ring", 1.0, upkeep.ring),
             Duty("rescue", 0.5, upkeep.rescue),
             Duty("prune", 5.0, upkeep.prune),
@@ -87,7 +89,7 @@ class DutyScheduler(Scheduler):
         return 0.0
 
     def _woken(self) -> None:
-        self.expand_due = 0.0
+        self.expand_due = self.tell.due = 0.0
 
     def _work(self) -> float:
         """Do what is due; answers the seconds until the next duty or occurrence."""

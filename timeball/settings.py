@@ -252,7 +252,9 @@ class Settings:
         _days(0.001, 3650), timedelta(days=7), "Days to keep the files of exports."
     )
     events: str = _setting(
-        _choice("on", "off", "sampled"), "sampled", "Whether Flower is told of each call."
+        _choice("on", "off", "sampled"),
+        "sampled",
+        "Whether Flower is told of each call; sampled: of the first 20 a second of each worker process.",
     )
     public_url: str | None = _setting(
         _text, None, "The address under which users reach the API, for links in answers."

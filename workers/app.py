@@ -26,6 +26,7 @@ from timeball.store.scripts import connect
 from workers.call import Caller
 from workers.prepare import Signers
 from workers.pump import Pump
+from workers.tell import SAMPLED_A_SECOND, Teller
 
 WATCHDOG_SECONDS = 60
 
@@ -53,6 +54,7 @@ def _forget_parent(**_: Any) -> None:
     _house.cache_clear()
     _caller.cache_clear()
     _signers.cache_clear()
+    _teller.cache_clear()
     # a call makes objects by the dozen and no cycles: look for those rarely, and never among what came before
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -84,6 +86,13 @@ def _signers() -> Signers:
     return Signers(_house().client, _house().vault)
 
 
+@cache
+def _teller(node: str) -> Teller | None:
+    if settings.events == "off":
+        return None
+    return Teller(app, node, SAMPLED_A_SECOND if settings.events == "sampled" else None)
+
+
 def _must_stop() -> bool:
     """Asked by the pump in every turn of its loop; also feeds the watchdog.
 
@@ -99,7 +108,8 @@ def pump(shard: int) -> None:
     """One run of the pump on a shard."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        calls = Pump(_house(), shard, _caller(), _signers(), worker, _must_stop).run()
+        teller = _teller(pump.request.hostname or worker)
+        calls = Pump(_house(), shard, _caller(), _signers(), worker, _must_stop, teller).run()
         log.info("the pump sleeps", shard=shard, calls=calls)
     except pycurl.error:
         # whatever libcurl has come to, the next pump begins with a fresh one

@@ -18,6 +18,7 @@ from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
 from workers.call import Caller
 from workers.prepare import Preparer, Recorder, Signers
+from workers.tell import Teller
 
 HEARTBEAT_SECONDS = 0.5
 FLUSH_SECONDS = 0.005
@@ -43,7 +44,14 @@ class Pump:
     """
 
     def __init__(
-        self, house: House, shard: int, caller: Caller, signers: Signers, worker: str, stop: Stop
+        self,
+        house: House,
+        shard: int,
+        caller: Caller,
+        signers: Signers,
+        worker: str,
+        stop: Stop,
+        teller: Teller | None = None,
     ) -> None:
         settings = house.settings
         self.house, self.shard, self.caller, self.stop = house, shard, caller, stop
@@ -54,6 +62,7 @@ class Pump:
         self.grace_seconds = settings.stop_grace.total_seconds()
         self.preparer = Preparer(signers, settings.call_timeout)
         self.recorder = Recorder(signers, worker)
+        self.teller = teller
         self.results: list[Finished] = []
         self.in_flight: dict[str, int] = {}
         self.oldest = 0.0
@@ -127,6 +136,8 @@ class Pump:
         for called in ended:
             self._count(called.prepared.claimed.lane, -1)
             self.results.append(self.recorder.record(called, ended_ms))
+        if self.teller is not None:
+            self.teller.tell(ended, self.results[-len(ended) :])
         self.called += len(ended)
 
     def _count(self, lane: str, step: int) -> None:

@@ -100,6 +100,9 @@ class Dumper:
             "priority": task.priority,
             "concurrency_key": task.concurrency_key,
             "ordering_key": task.ordering_key,
+            "on_success": task.on_success,
+            "on_failure": task.on_failure,
+            "on_attempt": task.on_attempt,
         }
 
 

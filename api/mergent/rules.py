@@ -145,6 +145,18 @@ def url(value: Any, policy: Policy) -> str:
     return check_url(value, policy).url
 
 
+def callback(value: Any, field: str, policy: Policy) -> str | None:
+    """The address that is told of an end; null is none."""
+    if value is None:
+        return None
+    if type(value) is not str:
+        raise InvalidField(field, f"must be a string, not {kind_of(value)}")
+    try:
+        return check_url(value, policy).url
+    except InvalidField as wrong:
+        raise InvalidField(field, wrong.message) from None
+
+
 def method(value: Any) -> Method:
     """One of the seven methods; null is POST."""
     if value is None:

@@ -184,6 +184,21 @@ class ScheduleSchema(RuleSchema):
         "Ours: up to 20 words of up to 100 characters, put on each of its tasks.",
         {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
     )
+    on_success = Ruled(
+        lambda value, terms: rules.callback(value, "on_success", terms.policy),
+        "Ours: a URL that is told, by a signed call with retries of its own, when a task of it has succeeded.",
+        {"type": ["string", "null"]},
+    )
+    on_failure = Ruled(
+        lambda value, terms: rules.callback(value, "on_failure", terms.policy),
+        "Ours: the same when a task of it has failed for good.",
+        {"type": ["string", "null"]},
+    )
+    on_attempt = Ruled(
+        lambda value, terms: rules.callback(value, "on_attempt", terms.policy),
+        "Ours: the same for every attempt, whatever its end.",
+        {"type": ["string", "null"]},
+    )
 
     def __init__(self, terms: Terms | None = None, **options: Any) -> None:
         super().__init__(**options)

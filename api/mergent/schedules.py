@@ -175,6 +175,9 @@ class Schedules:
             "timeout": seconds(timeout),
             "retry": dump_retry(retry),
             "tags": schedule.tags,
+            "on_success": schedule.on_success,
+            "on_failure": schedule.on_failure,
+            "on_attempt": schedule.on_attempt,
         }
 
 

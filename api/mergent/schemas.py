@@ -293,6 +293,22 @@ class TaskSchema(Strict):
         {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
     )
 
+    on_success = Ruled(
+        lambda value, terms: rules.callback(value, "on_success", terms.policy),
+        "Ours: a URL that is told, by a signed call with retries of its own, when the task has succeeded.",
+        {"type": ["string", "null"]},
+    )
+    on_failure = Ruled(
+        lambda value, terms: rules.callback(value, "on_failure", terms.policy),
+        "Ours: the same when the task has failed for good.",
+        {"type": ["string", "null"]},
+    )
+    on_attempt = Ruled(
+        lambda value, terms: rules.callback(value, "on_attempt", terms.policy),
+        "Ours: the same for every attempt, whatever its end.",
+        {"type": ["string", "null"]},
+    )
+
     @validates_schema
     def _one_key(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("concurrency_key") is not None and data.get("ordering_key") is not None:
@@ -312,6 +328,7 @@ class TaskSchema(Strict):
 _REQUEST_FIELDS = frozenset(RequestSchema().fields)
 _TASK_FIELDS = frozenset(TaskSchema().fields)
 _APART_FIELDS = frozenset({"priority", "concurrency_key", "ordering_key"})
+_TOLD_FIELDS = frozenset({"on_success", "on_failure", "on_attempt"})
 _NO_BODY = (b"", BodyKind.TEXT)
 
 
@@ -362,7 +379,7 @@ class Reader:
         """The draft of plain and right input, None for any other: 5 us where the schema takes 100."""
         if type(data) is not dict or not data.keys() <= _TASK_FIELDS:
             return None
-        if data.get("retry") is not None:
+        if data.get("retry") is not None or data.keys() & _TOLD_FIELDS:
             return None
         request = data.get("request")
         if type(request) is not dict or not request.keys() <= _REQUEST_FIELDS:

@@ -65,6 +65,7 @@ TASK = some(
     priority=mostly(st.sampled_from(["high", "low", "High"])),
     concurrency_key=mostly(TEXT),
     ordering_key=mostly(TEXT),
+    on_success=st.sampled_from([None, "https://example.com/told", "nowhere"]),
 )
 
 
@@ -83,7 +84,8 @@ def test_both_make_the_same_of_it(data: Any) -> None:
         assert quick == slow
     elif isinstance(slow, Draft):
         # only these are left to the schema
-        assert data.get("retry") is not None or "body_base64" in data["request"]
+        told = data.keys() & {"on_success", "on_failure", "on_attempt"}
+        assert data.get("retry") is not None or "body_base64" in data["request"] or told
     else:
         assert slow, "a refusal names what is wrong"
 

@@ -55,7 +55,7 @@ def page(product: Product, chromium: Browser) -> Iterator[Page]:
     page.goto(product.command("login", "--data", "data").stdout.strip())
     yield page
     page.context.close()
-    assert said == []
+    assert said == [], product.last_words()
 
 
 def _is_ours(url: str, product: Product, said: list[str]) -> None:

@@ -27,7 +27,8 @@ READY_SECONDS = 60.0
 """How long a start may take before a test gives up on it; how long it should take is a test's own matter."""
 
 STOP_SECONDS = 10.0
-KILLED_SECONDS = 5.0
+KILLED_SECONDS = 10.0
+"""The guard's own patience adds up to 5 s: calls in flight, the store, and what a kill takes."""
 
 
 class Product:

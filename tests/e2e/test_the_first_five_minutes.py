@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from tests.conftest import eventually
 from tests.e2e.product import KILLED_SECONDS, STOP_SECONDS, Product
@@ -61,6 +63,47 @@ def test_the_ready_file_names_the_processes(product: Product) -> None:
     assert len(product.pids("worker")) > product.facts["workers"]
     assert product.process is not None
     assert product.pids("up") == [product.process.pid]
+
+
+def test_flower_lists_calls_behind_its_password(product: Product) -> None:
+    facts = product.facts
+    login = (facts["flower_user"], facts["flower_password"])
+
+    def rows(name: str) -> dict[str, dict[str, Any]]:
+        asked = {"taskname": name, "limit": "100"}
+        url = facts["flower_url"] + "/api/tasks"
+        found: dict[str, dict[str, Any]] = requests.get(
+            url, params=asked, auth=login, timeout=10
+        ).json()
+        return found
+
+    assert requests.get(facts["flower_url"] + "/api/tasks", timeout=10).status_code == 401
+
+    def listed(path: str, state: str) -> dict[str, Any] | None:
+        # sent anew until it is seen: Flower may still be starting, and what it missed it never shows
+        task = product.create(f"{product.inbox}{path}", "a secret", queue="flowers")
+        if not eventually(lambda: product.get(task)["status"] in ("success", "failure")):
+            return None
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            row = rows("timeball.call").get(task["id"])
+            if row is not None and row["state"] == state:
+                return row
+            time.sleep(0.1)
+        return None
+
+    row = eventually(lambda: listed("/hello", "SUCCESS"), within=30)
+    assert row["args"] == "('flowers',)"
+    assert (row["result"], row["exception"]) == ("answered 200", None)
+    assert "secret" not in str(row)
+    assert "hello" not in str(row)
+    row = eventually(lambda: listed("/gone?status=410", "FAILURE"), within=10)
+    assert row["exception"] == "answered 410"
+    assert rows("timeball.pump"), "the pump that makes the calls is a job like any other"
+    ended = requests.post(
+        f"{facts['flower_url']}/api/worker/shutdown/x", auth=login, timeout=10
+    ).status_code
+    assert ended == 403, "Flower looks and changes nothing"
 
 
 @pytest.mark.parametrize("role", ["worker", "beat", "api", "redis"])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from timeball.dispatch import intake
+from timeball.dispatch import schedules as verbs
 from timeball.dispatch.house import House
+from timeball.ids import id_text, new_task_id
 from timeball.model.project import Project
+from timeball.model.schedule import Schedule
 from timeball.model.task import Draft, Request, State
-from timeball.store import pumps
+from timeball.store import pumps, schedules
 
 
 def submit(house: House, project: Project, n: int = 1) -> list[bytes]:
@@ -55,3 +61,19 @@ def test_a_late_result_is_logged_and_changes_nothing(house: House, project: Proj
     assert intake.get(house, project.id, task_id).state is State.RUNNING
     log = intake.attempts(house, project.id, task_id)
     assert sorted(a.outcome.value for a in log) == ["answered", "lost"]
+
+
+def test_a_schedule_made_twice_by_one_move_is_made_once(house: House, project: Project) -> None:
+    now = verbs.now_of(house, project.id)
+    draft = Schedule(
+        id=id_text(new_task_id()),
+        project=project.id,
+        created_at=now,
+        request=Request("http://h/"),
+        cron="0 0 1 1 *",
+    )
+    draft = replace(draft, next_at=now + timedelta(days=30))
+    prefix = house.prefix(project.id)
+    written = [schedules.write(house.client, prefix, draft, None, (), 0)[0] for _ in range(2)]
+    assert written[0] == written[1] == verbs.get(house, project.id, draft.id)
+    assert verbs.find(house, project.id, None, 10, None).schedules == [written[0]]

@@ -53,7 +53,7 @@ def create(house: House, project: str, fields: Mapping[str, Any]) -> Schedule:
         house.client, house.prefix(project), draft, None, (), house.horizon_ms
     )
     house.ring(project, bells)
-    assert written is not None, "an id of 74 random bits was taken"
+    assert written is not None, "a new schedule has nobody to lose a race to"
     return written
 
 

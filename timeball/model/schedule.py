@@ -90,6 +90,9 @@ class Schedule:
     timeout: timedelta | None = None
     retry: Retry | None = None
     tags: tuple[str, ...] = ()
+    on_success: str | None = None
+    on_failure: str | None = None
+    on_attempt: str | None = None
     key_id: str | None = None
     last: datetime | None = None
     next_at: datetime | None = None

@@ -126,6 +126,12 @@ class Draft:
     """Tasks with one key share the queue's limit `key_concurrency` (1 unless set)."""
     ordering_key: str | None = None
     """Tasks with one key are called one after the other, in the order they were taken in."""
+    on_success: str | None = None
+    """A URL that is told when the task has succeeded."""
+    on_failure: str | None = None
+    """A URL that is told when the task has died."""
+    on_attempt: str | None = None
+    """A URL that is told of every attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +164,6 @@ class Task:
     priority: Priority = Priority.NORMAL
     concurrency_key: str | None = None
     ordering_key: str | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
+    on_attempt: str | None = None

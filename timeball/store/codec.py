@@ -29,7 +29,9 @@ body, due, created, ended. Instants are Unix milliseconds, 0 for none. The same 
 VERSION = 1
 STATES = (State.SCHEDULED, State.RUNNING, State.SUCCEEDED, State.DEAD, State.CANCELLED)
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
-NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
+NAMED, TAGGED, EARLIER, OCCURRENCE, TELLS = 1, 2, 4, 8, 16
+CALLBACKS = (("cs", "on_success"), ("cf", "on_failure"), ("ca", "on_attempt"))
+"""The fields that say whom to tell of a task's end: as a spec has them, and as a task."""
 
 
 def to_ms(instant: datetime) -> int:
@@ -102,7 +104,16 @@ def encode_spec(draft: Draft | Task) -> bytes:
         spec["sc"] = draft.schedule
     if draft.occurrence is not None:
         spec["oc"] = to_ms(draft.occurrence)
+    if tells(draft):
+        spec |= {k: url for k, name in CALLBACKS if (url := getattr(draft, name)) is not None}
     return orjson.dumps(spec)
+
+
+def tells(draft: Draft | Task) -> bool:
+    """Whether somebody is to be told of the task's attempts or end."""
+    return (
+        draft.on_success is not None or draft.on_failure is not None or draft.on_attempt is not None
+    )
 
 
 def flags_of(draft: Draft | Task) -> int:
@@ -111,6 +122,7 @@ def flags_of(draft: Draft | Task) -> int:
         (NAMED if draft.name is not None else 0)
         | (TAGGED if draft.tags else 0)
         | (OCCURRENCE if draft.schedule is not None else 0)
+        | (TELLS if tells(draft) else 0)
     )
 
 
@@ -174,6 +186,9 @@ def build_task(
         key_id=spec.get("k"),
         schedule=spec.get("sc"),
         occurrence=from_ms(spec["oc"]) if "oc" in spec else None,
+        on_success=spec.get("cs"),
+        on_failure=spec.get("cf"),
+        on_attempt=spec.get("ca"),
     )
 
 

@@ -37,6 +37,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
 | `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
 | `next` | zset | schedules by the instant of their next occurrence | until deleted |
+| `outbox` | list | ends of tasks and attempts of which somebody is to be told (see outbox) | until told |
 | `ended` | set | schedules whose waiting occurrence may begin now | milliseconds |
 | `schedules:<project>` | zset | ids of a project's schedules, score 0, so in order of making | until deleted |
 | `snames:<project>` | zset | `name NUL id` of every named schedule, score 0 | until deleted |

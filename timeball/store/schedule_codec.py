@@ -57,6 +57,9 @@ def encode(schedule: Schedule) -> bytes:
         timeout=schedule.timeout,
         retry=schedule.retry,
         key_id=schedule.key_id,
+        on_success=schedule.on_success,
+        on_failure=schedule.on_failure,
+        on_attempt=schedule.on_attempt,
         schedule=schedule.id,
     )
     flags = codec.flags_of(draft)
@@ -100,15 +103,7 @@ def encode(schedule: Schedule) -> bytes:
 
 def _anonymous(draft: Draft) -> Draft:
     """The draft without its schedule, which `expand` writes in front of each task's spec."""
-    return Draft(
-        project=draft.project,
-        request=draft.request,
-        queue=draft.queue,
-        tags=draft.tags,
-        timeout=draft.timeout,
-        retry=draft.retry,
-        key_id=draft.key_id,
-    )
+    return replace(draft, schedule=None)
 
 
 def _ms(instant: Any) -> int | None:
@@ -138,6 +133,9 @@ def decode(schedule_id: str, record: bytes) -> Schedule:
         retry=codec.decode_retry(spec["r"]) if "r" in spec else None,
         tags=tuple(spec.get("g", ())),
         key_id=spec.get("k"),
+        on_success=spec.get("cs"),
+        on_failure=spec.get("cf"),
+        on_attempt=spec.get("ca"),
     )
 
 

@@ -119,6 +119,9 @@ def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task
         priority=draft.priority,
         concurrency_key=draft.concurrency_key,
         ordering_key=draft.ordering_key,
+        on_success=draft.on_success,
+        on_failure=draft.on_failure,
+        on_attempt=draft.on_attempt,
     )
 
 

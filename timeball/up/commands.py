@@ -79,6 +79,7 @@ def flower(host: str, port: int) -> tuple[str, ...]:
     return _python(
         *("celery", "--quiet", "-A", "workers.app", "flower"),
         *(f"--address={host}", f"--port={port}", f"--max-tasks={FLOWER_TASKS}"),
+        "--read-only=True",  # who wants to change something has the dashboard, which writes down who did
         "--logging=error",
     )
 

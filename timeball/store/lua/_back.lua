@@ -23,7 +23,9 @@ local function give_back(id, held, pump, max_lost)
   local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
   h.lost = h.lost + 1
   count(h.project, 'o:lost')
-  if h.lost >= max_lost then
+  local state = h.lost >= max_lost and DEAD or SCHEDULED
+  if bit.band(h.flags, TELLS) > 0 then tell(id, state, now, entry) end
+  if state == DEAD then
     h.state, h.ended = DEAD, now
     redis.call('SET', key, pack_head(h) .. content(h, record) .. entry)
     redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)

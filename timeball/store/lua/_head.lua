@@ -3,7 +3,7 @@
 local P = KEYS[1]
 local HEAD = '<BBHdBBBBHHI4I4ddd'
 local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
-local NAMED, TAGGED, EARLIER, OCCURRENCE = 1, 2, 4, 8
+local NAMED, TAGGED, EARLIER, OCCURRENCE, TELLS = 1, 2, 4, 8, 16
 local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
 local kinds = { [0] = 'c', [1] = 'e' }
 
@@ -168,6 +168,13 @@ local function tell_schedule(h, record)
   local schedule = spec_of(h, record).sc
   if redis.call('EXISTS', P .. 'sw:' .. schedule) == 0 then return end
   redis.call('SADD', P .. 'ended', schedule)
+  if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
+end
+
+-- An attempt of a task has ended that somebody is to be told of: beat makes a call of it. `state`
+-- is what follows. The layout is told in outbox.py.
+local function tell(id, state, now, entry)
+  redis.call('RPUSH', P .. 'outbox', struct.pack('<Bdc16', state, now, id) .. entry)
   if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
 end
 

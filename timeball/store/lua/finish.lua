@@ -60,6 +60,7 @@ local function write(j)
   if state == SCHEDULED then
     local due = tonumber(ARGV[at + 3])
     redis.call('RPUSH', P .. 'a:' .. ids[j], entry)
+    if bit.band(flags, TELLS) > 0 then tell(ids[j], state, now, entry) end
     if not ordered(lane) then redis.call('ZADD', P .. 'lane:' .. lane, due, ids[j]) end
     retries[lane] = math.min(retries[lane] or HELD, due)
     written[#written + 1] = record:sub(1, 1) .. '\0' .. record:sub(3, 13) .. '\0'
@@ -77,8 +78,9 @@ local function write(j)
     ended[key] = list
   end
   list[#list + 1], list[#list + 2] = now, ids[j]
-  if bit.band(flags, NAMED + OCCURRENCE) > 0 then
+  if bit.band(flags, NAMED + OCCURRENCE + TELLS) > 0 then
     local h = unpack_head(record)
+    if bit.band(flags, TELLS) > 0 then tell(ids[j], state, now, entry) end
     unname(h, record, ids[j])
     tell_schedule(h, record)
   end

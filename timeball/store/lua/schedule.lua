@@ -11,7 +11,7 @@
 local id, key = ARGV[1], P .. 's:' .. ARGV[1]
 local before = redis.call('GET', key)
 if ARGV[3] == '' then
-  if before then return { 1, -1, before } end
+  if before then return { 0, -1, before } end -- ids are random: this move came twice
 elseif not before then
   return false
 elseif before:sub(1, SCHEDULE_HEAD) ~= ARGV[3] then
