@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from flask import Response, request, url_for
 
-from api.dashboard import charts, shown
+from api.dashboard import bulk, charts, shown
 from api.dashboard.desk import Visit
+from timeball.dispatch import bulk as verbs
 from timeball.dispatch import intake
 from timeball.errors import Conflict, NotFound
 from timeball.ids import id_bytes
 from timeball.model.attempt import Attempt
+from timeball.model.bulk import Action
 from timeball.model.task import State, Task
 from timeball.model.visitor import Role
 from timeball.store import codec, figures
+from timeball.store.tasks import host_of
 
 LOOKED_AT = 1000
 """The newest dead tasks that are grouped; the page says so when there are more."""
 SHOWN_EACH = 10
-REDRIVEN_AT_ONCE = 5000
+REDRIVEN_HERE = 200
+"""More than so many, or any with a rate, are redriven by a bulk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def host(task: Task) -> str:
     """Host and port of a task's URL; all exports are one group."""
     if shown.is_export(task):
         return "exports"
-    return urlsplit(task.request.url).netloc.rpartition("@")[2].lower()
+    return host_of(task.request.url)
 
 
 def why(attempt: Attempt | None) -> str:
@@ -90,11 +93,16 @@ def redrive(visit: Visit) -> Response:
     ids = [i for i in map(id_bytes, request.form.getlist("id")) if i is not None]
     where, error = request.form.get("host", ""), request.form.get("error", "")
     if request.form.get("all"):
-        found = _newest(visit, REDRIVEN_AT_ONCE)
+        found = _newest(visit, verbs.MOST_IDS)
         ids = [t.id for t, last in found if (host(t), why(last)) == (where, error)]
     if not ids:
         return visit.go(page, "No task was chosen: tick the boxes before the rows.", False)
-    fates = Counter(_run(visit, task_id) for task_id in ids[:REDRIVEN_AT_ONCE])
+    rate = bulk.typed_rate()
+    if rate is not None or len(ids) > REDRIVEN_HERE:
+        name = visit.session.visitor.name
+        made = verbs.begin(visit.house, visit.project.id, Action.REDRIVE, name, ids=ids, rate=rate)
+        return bulk.started(visit, made, f"{where}: {error}")
+    fates = Counter(_run(visit, task_id) for task_id in ids)
     visit.wrote("redrive", f"{where}: {error}", after=f"{fates[True]} made due now")
     return visit.go(page, f"Made {fates[True]} dead tasks due now.", bool(fates[True]))
 

@@ -40,7 +40,10 @@ NAV = (
 """Pages by route, as the head of each lists them, and who may see them."""
 
 WITHIN = {
-    "tasks": ("task", "new_task", "create_task"),
+    "tasks": (
+        *("task", "new_task", "create_task", "edit_task", "save_task"),
+        *("bulks", "new_bulk", "bulk_page"),
+    ),
     "schedules": ("schedule", "new_schedule", "create_schedule", "edit_schedule", "save_schedule"),
     "keys": ("key_create",),
     "system": ("audit",),

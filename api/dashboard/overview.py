@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Response, render_template, request
 
 from api.dashboard import charts, shown
 from api.dashboard.charts import Percentile, Throughput
+from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
 from api.health import SILENT_AFTER_SECONDS
 from timeball.model.task import State
@@ -207,15 +205,6 @@ def _steps(visit: Visit, now: Standing, hour: Counter[str], base: str) -> list[S
             "schedule" in done,
         ),
     ]
-
-
-def curl(base: str, path: str, value: Any) -> str:
-    """A command that sends a value to our API."""
-    text = shown.escaped(json.dumps(value, ensure_ascii=False))
-    return (
-        f'curl -X POST {base}/v2/{path} -H "Authorization: Bearer $TIMEBALL_KEY" \\\n'
-        f"  -H 'Content-Type: application/json' -d {shlex.quote(text)}"
-    )
 
 
 ROUTES = (

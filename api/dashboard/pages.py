@@ -11,7 +11,18 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.exceptions import NotFound as NoPage
 
 from api.answers import request_id
-from api.dashboard import admin, dead, entry, hosts, overview, queues, schedules, task_form, tasks
+from api.dashboard import (
+    admin,
+    bulk,
+    dead,
+    entry,
+    hosts,
+    overview,
+    queues,
+    schedules,
+    task_form,
+    tasks,
+)
 from api.dashboard.desk import NAV, Desk, Visit, base_url, chosen, see
 from api.door import App
 from timeball import __version__, logs
@@ -31,6 +42,7 @@ Route = tuple[str, str, str, View, Role]
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *tasks.ROUTES,
+    *bulk.ROUTES,
     *task_form.ROUTES,
     *schedules.ROUTES,
     *queues.ROUTES,

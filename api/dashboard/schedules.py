@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from flask import Response, render_template, request, url_for
 
 from api.dashboard import forms, shown
+from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
-from api.dashboard.overview import curl
 from api.mergent.dump import is_secret
 from api.mergent.errors import Rejected
 from api.mergent.schedule_schemas import RuleSchema, ScheduleReader

@@ -1,4 +1,4 @@
-"""The form for a new task, alone or as a clone of another."""
+"""The form of a task: a new one, a clone, one that waits and is changed, a dead one that is sent again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from flask import Response, render_template, request, url_for
 
 from api.dashboard import forms, shown
+from api.dashboard.commands import Commands, commands
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
-from api.dashboard.overview import curl
 from api.dashboard.tasks import task_id_of
 from api.mergent.errors import Rejected
 from timeball.dispatch import intake
 from timeball.errors import Conflict, InvalidField
 from timeball.ids import id_text
 from timeball.model.retry import RetryPolicy
-from timeball.model.task import BodyKind, Draft, Method, Task
+from timeball.model.task import BodyKind, Draft, Method, Priority, State, Task
 from timeball.model.visitor import Role
 from timeball.store.tasks import Taken
 
@@ -39,33 +39,48 @@ FIELDS = (
     "retry.max_doublings",
     "retry.jitter",
     "retry.max_age",
+    "priority",
+    "concurrency_key",
+    "ordering_key",
 )
+_UNSET: dict[str, Any] = {
+    **dict.fromkeys(("name", "timeout", "retry", "priority", "concurrency_key", "ordering_key")),
+    "queue": "default",
+    "tags": [],
+}
+_UNSET_REQUEST: dict[str, Any] = {"method": "POST", "headers": {}, "body": None}
+"""What a field of the API is when the form leaves it empty."""
 
 
 def new(visit: Visit) -> Response:
     """The form for a new task, filled from another one when it is a clone."""
     form, source = Form(dict.fromkeys(FIELDS, "")), request.args.get("from", "")
     if source:
-        form = _filled(visit, intake.get(visit.house, visit.project.id, task_id_of(source)))
+        found = intake.get(visit.house, visit.project.id, task_id_of(source))
+        if found.request.body_kind is BodyKind.BASE64:
+            raise Conflict("the body of this task is no text: clone it with the API")
+        form = _filled(visit, found)
     elif request.args.get("url"):
         form.values["request.url"] = request.args["url"][:2048]
     return _form_page(visit, form, source)
 
 
-def _form_page(visit: Visit, form: Form, source: str, status: int = 200) -> Response:
+def _form_page(
+    visit: Visit, form: Form, source: str, status: int = 200, edited: Task | None = None
+) -> Response:
     return visit.page(
         "task_new.html",
         status,
         form=form,
         source=source,
+        edited=edited,
         methods=list(Method),
-        command=_command(visit, form),
+        priorities=list(Priority),
+        commands=_commands(visit, form, edited),
     )
 
 
 def _filled(visit: Visit, found: Task) -> Form:
-    if found.request.body_kind is BodyKind.BASE64:
-        raise Conflict("the body of this task is no text: clone it with the API")
     sent = visit.desk.dumper.request(found.request)
     form = Form(
         {
@@ -78,6 +93,9 @@ def _filled(visit: Visit, found: Task) -> Form:
             "queue": found.queue,
             "tags": ", ".join(found.tags),
             "timeout": shown.written(found.timeout) if found.timeout else "",
+            "priority": "" if found.priority is Priority.NORMAL else found.priority,
+            "concurrency_key": found.concurrency_key or "",
+            "ordering_key": found.ordering_key or "",
         }
     )
     retry = found.retry
@@ -97,6 +115,9 @@ def _data(form: Form) -> dict[str, Any]:
     """The form as the API's JSON. Raises Rejected."""
     out: dict[str, Any] = {"request": forms.request_of(form)}
     out |= forms.plain(form, ("name", "queue", "delay", "scheduled_for", "timeout"))
+    out |= forms.plain(form, ("concurrency_key", "ordering_key"))
+    if form["priority"] not in ("", Priority.NORMAL):
+        out["priority"] = form["priority"]
     if form["tags"].strip():
         out["tags"] = forms.words(form["tags"])
     retry = forms.plain(form, ("retry.min_backoff", "retry.max_backoff", "retry.max_age"))
@@ -108,11 +129,28 @@ def _data(form: Form) -> dict[str, Any]:
     return out
 
 
-def _command(visit: Visit, form: Form) -> str:
+def _changes(visit: Visit, form: Form, edited: Task) -> dict[str, Any]:
+    """What of a task the form changes, as the API's JSON. Raises Rejected."""
+    after, before = (_whole(_data(one)) for one in (form, _filled(visit, edited)))
+    changes = {k: v for k, v in after.items() if k != "request" and v != before.get(k)}
+    request = {k: v for k, v in after["request"].items() if v != before["request"].get(k)}
+    return {**changes, "request": request} if request else changes
+
+
+def _whole(data: dict[str, Any]) -> dict[str, Any]:
+    return {**_UNSET, **data, "request": {**_UNSET_REQUEST, **data["request"]}}
+
+
+def _commands(visit: Visit, form: Form, edited: Task | None = None) -> Commands | None:
     try:
-        return curl(base_url(visit.desk), "tasks", _data(form))
+        if edited is None:
+            return commands(base_url(visit.desk), "tasks", _data(form))
+        path, method = f"tasks/{id_text(edited.id)}", "PATCH"
+        if edited.state is State.DEAD:
+            path, method = f"{path}/redrive", "POST"
+        return commands(base_url(visit.desk), path, _changes(visit, form, edited), method)
     except Rejected:
-        return ""
+        return None
 
 
 def _draft(visit: Visit, form: Form) -> Draft | None:
@@ -127,10 +165,13 @@ def _draft(visit: Visit, form: Form) -> Draft | None:
 
 def preview(visit: Visit) -> Response:
     """What is wrong with a form so far, and the command that does the same."""
-    form = forms.typed(request.form, FIELDS)
+    form, edit = forms.typed(request.form, FIELDS), request.form.get("edit", "")
+    edited = intake.get(visit.house, visit.project.id, task_id_of(edit)) if edit else None
     if form["request.url"].strip():
         _draft(visit, form)
-    text = render_template("task_preview.html", form=form, command=_command(visit, form))
+    text = render_template(
+        "task_preview.html", form=form, commands=_commands(visit, form, edited), visit=visit
+    )
     return Response(text, content_type="text/html; charset=utf-8")
 
 
@@ -159,7 +200,53 @@ def create(visit: Visit) -> Response:
     return visit.go(where, "The task is taken in.")
 
 
+def edit(visit: Visit, task_id: str) -> Response:
+    """The form for a task that waits, or that is dead and can be sent again."""
+    found = _editable(visit, task_id)
+    return _form_page(visit, _filled(visit, found), "", edited=found)
+
+
+def _editable(visit: Visit, task_id: str) -> Task:
+    found = intake.get(visit.house, visit.project.id, task_id_of(task_id))
+    if shown.is_export(found):
+        raise Conflict("an export cannot be changed: cancel it and make another")
+    if found.state not in (State.SCHEDULED, State.DEAD):
+        raise Conflict(
+            f"the task is {shown.STATE_WORDS[found.state]}: only a waiting or a dead one can be changed"
+        )
+    return found
+
+
+def save(visit: Visit, task_id: str) -> Response:
+    """Change a waiting task; send a dead one again, changed or not."""
+    found, form = _editable(visit, task_id), forms.typed(request.form, FIELDS)
+    where, dead = url_for("dashboard.task", task_id=task_id), found.state is State.DEAD
+    try:
+        sent = _changes(visit, form, found)
+        changes = visit.desk.reader.changes(sent) if sent else {}
+        if "headers" in changes.get("request", {}):
+            changes["request"]["headers"] = visit.desk.dumper.unhide(
+                changes["request"]["headers"], found.request.headers
+            )
+        if not changes and not dead:
+            return visit.go(where, "Nothing was changed.")
+        verb = intake.redrive if dead else intake.update
+        verb(visit.house, visit.project.id, found.id, changes)
+    except (Rejected, InvalidField) as error:
+        form.reject(error)
+        return _form_page(visit, form, "", 422, found)
+    visit.wrote(
+        "redrive task" if dead else "change task",
+        task_id,
+        before=found.state if dead else "",
+        after=json.dumps(sent, ensure_ascii=False),
+    )
+    return visit.go(where, "It is sent again." if dead else "The task is changed.")
+
+
 ROUTES = (
+    ("GET", "/tasks/<task_id>/edit", "edit_task", edit, Role.OPERATOR),
+    ("POST", "/tasks/<task_id>/edit", "save_task", save, Role.OPERATOR),
     ("GET", "/tasks/new", "new_task", new, Role.OPERATOR),
     ("POST", "/tasks/new", "create_task", create, Role.OPERATOR),
     ("POST", "/tasks/preview", "preview_task", preview, Role.OPERATOR),

@@ -12,9 +12,10 @@ from flask import Response, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard import charts, shown
+from api.dashboard.bulk import FILTERS, asked_for
+from api.dashboard.commands import commands, curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
-from api.dashboard.overview import curl
 from api.mergent import lists
 from api.mergent.dump import STATES, effective_retry, is_secret
 from api.mergent.errors import Rejected
@@ -29,14 +30,14 @@ from timeball.store import codec
 
 PAGE = 50
 MOST_AT_ONCE = 500
-FILTERS = ("status", "queue", "tag", "name", "url", "created_after", "created_before")
 
 
 def tasks(visit: Visit) -> Response:
     """A page of the list, as its filters in the URL say."""
-    asked = {n: request.args.get(n, "").strip() for n in (*FILTERS, "cursor")}
-    given = {name: value for name, value in asked.items() if value}
-    form, found, cursor = Form({name: asked[name] for name in FILTERS}), [], None
+    given = asked_for()
+    if at := request.args.get("cursor", ""):
+        given["cursor"] = at
+    form, found, cursor = Form({name: given.get(name, "") for name in FILTERS}), [], None
     project = visit.project.id
     try:
         wanted = lists.read(MultiDict({**given, "limit": str(PAGE)}))
@@ -55,6 +56,7 @@ def tasks(visit: Visit) -> Response:
         rows=found,
         form=form,
         filtered=bool(only),
+        given=only,
         states=[(word, shown.STATE_WORDS[state]) for word, state in STATES.items()],
         next_url=url_for("dashboard.tasks") + "?" + urlencode({**only, "cursor": cursor})
         if cursor
@@ -154,7 +156,7 @@ def _facts(visit: Visit, task_id: str) -> dict[str, Any]:
         ],
         "now": now,
         "waits": found.state in (State.SCHEDULED, State.RUNNING),
-        "again": curl(base_url(visit.desk), "tasks", as_sent(visit, found)),
+        "again": commands(base_url(visit.desk), "tasks", as_sent(visit, found)),
         "direct": _direct(visit, found),
     }
 

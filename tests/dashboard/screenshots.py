@@ -23,8 +23,8 @@ LOOKS = {
 }
 
 
-def fill(product: Product) -> tuple[str, str]:
-    """Something to show. Answers the ids of a task and of a schedule worth a picture."""
+def fill(product: Product) -> tuple[str, str, str, str]:
+    """Something to show. Answers the ids of a task, a schedule, a dead task and a bulk worth a picture."""
     inbox = product.inbox
     for n in range(20):
         body = json.dumps({"order": n})
@@ -35,7 +35,11 @@ def fill(product: Product) -> tuple[str, str]:
             f"{inbox}/reminders/{n}", name=f"reminder {n}", queue="mail", delay=f"{n + 1}h"
         )
     for n in range(4):
-        product.create(f"{inbox}/gone?status=410&n={n}", name=f"left us {n}")
+        dead = product.create(f"{inbox}/gone?status=410&n={n}", name=f"left us {n}")
+    many = [{"request": {"url": f"{inbox}/later"}, "queue": "later", "delay": "1h"}] * 600
+    assert product.ask("POST", "/v2/tasks/batch-create", many).status_code == 201
+    asked = {"action": "delete", "filter": {"queue": "later"}, "rate": 20}
+    bulk = product.ask("POST", "/v2/tasks/bulk", asked).json()["id"]
     product.create("http://localhost:1/", name="nobody there", retry={"max_attempts": 1})
     retry = {"min_backoff": "1s", "max_attempts": 5}
     flaky = product.create(f"{inbox}/flaky?status=503&times=2", "hello", name="flaky", retry=retry)
@@ -44,7 +48,7 @@ def fill(product: Product) -> tuple[str, str]:
         made = product.ask("POST", "/v2/schedules", {"request": {"url": f"{inbox}/tick"}, **more})
         assert made.status_code == 201, made.text
     eventually(lambda: product.get(flaky)["status"] == "success", within=20)
-    return flaky["id"], made.json()["id"]
+    return flaky["id"], made.json()["id"], dead["id"], bulk
 
 
 def shoot(product: Product, folder: Path) -> None:
@@ -58,12 +62,16 @@ def shoot(product: Product, folder: Path) -> None:
         page = first.new_page()
         page.goto(product.facts["login_url"])
         page.screenshot(path=folder / "first-visit.png", full_page=True)
-        task, schedule = fill(product)
+        task, schedule, dead, bulk = fill(product)
         pages = {
             "overview": "",
             "tasks": "/tasks",
             "task": f"/tasks/{task}",
             "new-task": f"/tasks/new?from={task}",
+            "edit-task": f"/tasks/{dead}/edit",
+            "bulk-new": "/bulk/new?verb=cancel&queue=mail",
+            "bulk": f"/bulk/{bulk}",
+            "bulks": "/bulk",
             "schedules": "/schedules",
             "schedule": f"/schedules/{schedule}",
             "edit-schedule": f"/schedules/{schedule}/edit",

@@ -87,7 +87,7 @@ def test_a_first_visit(product: Product, page: Page) -> None:
     page.fill("[name='delay']", "")
     expect(page.locator("[data-wrong='delay']")).to_be_hidden()
     page.fill("[name='name']", "first <b>task</b>")
-    expect(page.locator("#preview pre")).to_contain_text("first <b>task</b>")
+    expect(page.locator("#preview pre").first).to_contain_text("first <b>task</b>")
     page.click("text=Send the task")
     expect(page.locator("h1")).to_have_text("first <b>task</b>")
 
@@ -143,6 +143,22 @@ def test_rows_are_chosen_and_redriven(product: Product, page: Page) -> None:
     expect(page.locator(".told")).to_have_text("Deleted 3 of 3.")
 
 
+def test_ten_thousand_tasks_are_cancelled_at_once(product: Product, page: Page) -> None:
+    task = {"request": {"url": f"{product.inbox}/never"}, "queue": "many", "delay": "1h"}
+    for _ in range(10):
+        assert product.ask("POST", "/v2/tasks/batch-create", [task] * 1000).status_code == 201
+    page.goto(f"{product.url}/dashboard/tasks?queue=many")
+    page.click("text=All that fit…")
+    page.click(".all .drop >> text=Cancel")
+    expect(page.locator("h1")).to_have_text("Cancel 10\u2009000 tasks")
+    page.click("text=Cancel them")
+    # its progress renews itself
+    expect(page.locator("section .badge")).to_have_text("done", timeout=60_000)
+    expect(page.locator("[data-done]")).to_have_text("10\u2009000")
+    found = product.ask("GET", "/v2/tasks?queue=many&status=queued").json()
+    assert found == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_page_fits_its_window(product: Product, page: Page, width: int, scheme: str) -> None:
@@ -158,6 +174,8 @@ def test_each_page_fits_its_window(product: Product, page: Page, width: int, sch
         "/queues",
         "/dead",
         "/keys",
+        "/bulk",
+        "/bulk/new?verb=redrive",
     ):
         page.goto(f"{product.url}/dashboard{name}")
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -165,6 +183,8 @@ def test_each_page_fits_its_window(product: Product, page: Page, width: int, sch
     page.goto(f"{product.url}/dashboard/dead")
     page.click("td.title a >> nth=0")
     expect(page.locator(".try")).to_have_count(1)
+    page.click("text=Edit and redrive")
+    expect(page.locator("#preview pre").first).to_contain_text("/redrive")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 

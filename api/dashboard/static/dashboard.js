@@ -24,12 +24,17 @@ function follow(region) {
   setTimeout(look, every);
 }
 
-function renew(region, fresh) {
+// What a visitor has opened stays open.
+function keepOpen(region, fresh) {
   const known = new Map();
   for (const one of region.querySelectorAll("details[data-keep]")) known.set(one.dataset.keep, one.open);
   for (const one of fresh.querySelectorAll("details[data-keep]")) {
     if (known.has(one.dataset.keep)) one.open = known.get(one.dataset.keep);
   }
+}
+
+function renew(region, fresh) {
+  keepOpen(region, fresh);
   if (region.innerHTML === fresh.innerHTML) return;
   const focused = document.activeElement;
   const place = region.contains(focused) ? [...region.querySelectorAll("a, button, summary")].indexOf(focused) : -1;
@@ -70,6 +75,7 @@ function previewOf(form) {
         const field = form.elements.namedItem(name);
         if (field) field.setAttribute("aria-invalid", String(wrong.has(name)));
       }
+      keepOpen(place, fresh);
       place.replaceChildren(...fresh.childNodes);
       offerCopies(place);
     } catch {
