@@ -38,6 +38,11 @@ _HEADERS = {
     "description": "Headers by name; a secret one's value is shown as `hidden:` and a digest.",
 }
 
+_CALLBACKS = {
+    name: maybe(text("Ours: the URL that is told."))
+    for name in ("on_success", "on_failure", "on_attempt")
+}
+
 SHAPES: dict[str, Shape] = {
     "Request": some(
         "The request that is made, as far as it may be shown.",
@@ -84,6 +89,7 @@ SHAPES: dict[str, Shape] = {
         priority=word(Priority, "Ours."),
         concurrency_key=maybe(text("Ours.")),
         ordering_key=maybe(text("Ours.")),
+        **_CALLBACKS,
     ),
     "Attempt": thing(
         "Ours: one attempt that ended.",
@@ -139,6 +145,7 @@ SHAPES: dict[str, Shape] = {
         timeout=number("Ours: seconds."),
         retry={"oneOf": [ref("RetryTable"), ref("RetryPolicy")], "description": "Ours."},
         tags=many(text(), "Ours."),
+        **_CALLBACKS,
     ),
     "Occurrence": thing(
         "Ours: one instant of a schedule, and what became of it.",
