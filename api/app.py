@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from api import dashboard, health, metrics, openapi
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
-from api.mergent import bulk, queues, routes, schedules
+from api.mergent import bulk, keys, queues, routes, schedules
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> App:
         dialect = routes.blueprint(app.door, name)
         schedules.add(dialect, app.door)
         queues.add(dialect, app.door)
+        keys.add(dialect, app.door)
         bulk.add(dialect, app.door)
         app.register_blueprint(dialect, url_prefix=prefix)
     dashboard.add(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -12,12 +13,15 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from timeball.dispatch.house import House
+from timeball.errors import StoreError
 from timeball.model.project import Scope
 from timeball.store import projects
 
 KNOWN_FOR_SECONDS = 2.0
 """How long a key that was looked up is trusted without asking again: so late may a revocation be."""
 KNOWN_LIMIT = 4096
+USE_NOTED_SECONDS = 60.0
+"""How often a process writes down that a key was used."""
 
 _GRANTS = {
     Scope.READ: frozenset(Scope),
@@ -47,6 +51,7 @@ class Doorman:
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._noted: dict[str, float] = {}
 
     def admit(self, house: House, authorization: str | None, scope: Scope) -> Caller:
         """The caller of a request. Raises Unauthorized, Forbidden, StoreUnavailable."""
@@ -69,6 +74,7 @@ class Doorman:
         if key is None:
             _refuse("this API key is unknown, revoked or expired")
         project = projects.get_project(house.client, house.vault, key.project)
+        self._note_use(house, key.id)
         if len(self._known) >= KNOWN_LIMIT:
             self._known.clear()
         caller = Caller(
@@ -77,6 +83,16 @@ class Doorman:
         entry = (caller, time.monotonic() + KNOWN_FOR_SECONDS)
         self._known[digest] = entry
         return entry
+
+    def _note_use(self, house: House, key_id: str) -> None:
+        now = time.monotonic()
+        if self._noted.get(key_id, 0.0) > now:
+            return
+        if len(self._noted) >= KNOWN_LIMIT:
+            self._noted.clear()
+        self._noted[key_id] = now + USE_NOTED_SECONDS
+        with suppress(StoreError):  # a full store still answers those who only read
+            projects.note_use(house.client, key_id)
 
 
 def credential(authorization: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Keys, the system, its settings, and the audit log."""
+"""The system, its settings, and the audit log."""
 
 from __future__ import annotations
 
@@ -7,67 +7,16 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from api.dashboard import shown
 from api.dashboard.desk import Visit
 from api.health import SILENT_AFTER_SECONDS, what_is_missing
-from api.mergent import rules
-from timeball.errors import InvalidField, NotFound
-from timeball.model.project import Scope
 from timeball.model.visitor import Role
 from timeball.settings import PREFIX, Settings
-from timeball.store import figures, logins, projects, roll
+from timeball.store import figures, logins, roll
 
 AUDIT_PAGE = 100
-MOST_DAYS = 36500
-
-
-def keys(visit: Visit) -> Response:
-    """The keys of the project."""
-    return _keys(visit)
-
-
-def _keys(visit: Visit, fresh: str | None = None, status: int = 200) -> Response:
-    return visit.page(
-        "keys.html",
-        status,
-        rows=projects.list_keys(visit.house.client, visit.project.id)[::-1],
-        scopes=list(Scope),
-        fresh=fresh,
-        now=logins.real_now(),
-    )
-
-
-def key_create(visit: Visit) -> Response:
-    """Make a key and show it, this once: so no redirect follows."""
-    scopes = [Scope(s) for s in request.form.getlist("scope") if s in list(Scope)]
-    label = request.form.get("label", "").strip()
-    days = request.form.get("days", "").strip()
-    if not scopes:
-        raise InvalidField("scope", "choose at least one scope")
-    if days and not (days.isascii() and days.isdigit() and 1 <= int(days[:6]) <= MOST_DAYS):
-        raise InvalidField("days", f"days must be a whole number from 1 to {MOST_DAYS}, or empty")
-    key, text = projects.create_key(
-        visit.house.client,
-        visit.house.vault,
-        visit.project.id,
-        scopes,
-        rules.text(label, "label", 100) if label else None,
-        logins.real_now() + timedelta(days=int(days)) if days else None,
-    )
-    visit.wrote("create key", key.id, after=", ".join(sorted(scopes)))
-    return _keys(visit, text, 201)
-
-
-def key_revoke(visit: Visit, key_id: str) -> Response:
-    """End a key of the project."""
-    own = {key.id for key in projects.list_keys(visit.house.client, visit.project.id)}
-    if key_id not in own:
-        raise NotFound("there is no such key")
-    projects.revoke_key(visit.house.client, key_id)
-    visit.wrote("revoke key", key_id)
-    return visit.go(url_for("dashboard.keys"), f"Revoked {key_id}. Its tasks are still called.")
 
 
 def system(visit: Visit) -> Response:
@@ -162,9 +111,6 @@ def audit(visit: Visit) -> Response:
 
 
 ROUTES = (
-    ("GET", "/keys", "keys", keys, Role.ADMIN),
-    ("POST", "/keys", "key_create", key_create, Role.ADMIN),
-    ("POST", "/keys/<key_id>/revoke", "key_revoke", key_revoke, Role.ADMIN),
     ("GET", "/system", "system", system, Role.VIEWER),
     ("GET", "/audit", "audit", audit, Role.ADMIN),
 )

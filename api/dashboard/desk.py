@@ -45,7 +45,7 @@ WITHIN = {
         *("bulks", "new_bulk", "bulk_page"),
     ),
     "schedules": ("schedule", "new_schedule", "create_schedule", "edit_schedule", "save_schedule"),
-    "keys": ("key_create",),
+    "keys": ("key_create", "key_verb", "signing_verb"),
     "system": ("audit",),
 }
 """Pages that belong to those of NAV."""

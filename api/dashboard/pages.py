@@ -17,6 +17,7 @@ from api.dashboard import (
     dead,
     entry,
     hosts,
+    keys,
     overview,
     queues,
     schedules,
@@ -48,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     *queues.ROUTES,
     *hosts.ROUTES,
     *dead.ROUTES,
+    *keys.ROUTES,
     *admin.ROUTES,
 )
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.mergent import bulk, queues, routes, schedules
+from api.mergent import bulk, keys, queues, routes, schedules
 from api.mergent.bulk import BulkSchema
+from api.mergent.keys import GraceSchema, KeySchema
 from api.mergent.lists import ListSchema
 from api.mergent.queues import LimitsSchema
 from api.mergent.schedule_schemas import (
@@ -167,6 +168,28 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/bulk"): Operation("bulks", many(ref("Bulk"))),
     ("GET", "/bulk/<bulk_id>"): Operation("bulks", ref("Bulk")),
     ("POST", "/bulk/<bulk_id>/stop"): Operation("bulks", ref("Bulk"), faults=(409,)),
+    ("GET", "/keys"): Operation("keys", many(ref("Key"))),
+    ("POST", "/keys"): Operation(
+        "keys",
+        ref("NewKey"),
+        201,
+        body=ref(name_of(KeySchema)),
+        optional=True,
+        examples={"to read for a month": {"scopes": ["read"], "expires_in": "30d"}},
+    ),
+    ("DELETE", "/keys/<key_id>"): Operation("keys", None, 204, faults=(409,)),
+    ("POST", "/keys/<key_id>/rotate"): Operation(
+        "keys", ref("NewKey"), 201, body=ref(name_of(GraceSchema)), optional=True, faults=(409,)
+    ),
+    ("GET", "/signing-secrets"): Operation("keys", many(ref("SigningSecret"))),
+    ("POST", "/signing-secrets/rotate"): Operation(
+        "keys",
+        ref("NewSecret"),
+        201,
+        body=ref(name_of(GraceSchema)),
+        optional=True,
+        faults=(409,),
+    ),
 }
 """By method and path, as the tables of routes have them."""
 
@@ -177,6 +200,7 @@ PARAMETERS: Mapping[str, Shape] = {
         "schema": {"type": "string", "format": "uuid"},
     },
     "bulk_id": {"description": "The bulk's id.", "schema": {"type": "string"}},
+    "key_id": {"description": "The key's id.", "schema": {"type": "string"}},
     "name": {
         "description": "The queue's name.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"},
@@ -198,6 +222,7 @@ def document() -> dict[str, Any]:
         (schedules.ROUTES, schedules.Schedules, "schedules"),
         (queues.ROUTES, queues.Queues, "queues"),
         (bulk.ROUTES, bulk.Bulks, "bulk"),
+        (keys.ROUTES, keys.Keys, "keys"),
     )
     every: dict[str, Any] = {}
     for table, verbs, prefix in tables:
@@ -211,6 +236,8 @@ def document() -> dict[str, Any]:
         (PreviewSchema, False),
         (LimitsSchema, False),
         (BulkSchema, False),
+        (KeySchema, False),
+        (GraceSchema, False),
     ):
         bodies |= sent(schema, partial=partial)
     return {
@@ -227,6 +254,7 @@ def document() -> dict[str, Any]:
             {"name": "schedules", "description": "Standing orders by a cron or rrule rule."},
             {"name": "queues", "description": "Ours: lines of tasks, and what they may do."},
             {"name": "bulks", "description": "Ours: one verb over many tasks."},
+            {"name": "keys", "description": "Ours: the keys of the project, and what signs calls."},
             {"name": "health", "description": "Ours: whether the product works. No key needed."},
         ],
         "paths": {**every, **_HEALTH},

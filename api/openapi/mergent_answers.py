@@ -23,6 +23,7 @@ from api.openapi.shapes import (
 )
 from timeball.model.attempt import Outcome
 from timeball.model.bulk import Action, BulkState
+from timeball.model.project import Scope
 from timeball.model.schedule import CatchUp, Fate, Overlap
 from timeball.model.task import Method, Priority
 
@@ -41,6 +42,16 @@ _HEADERS = {
 _CALLBACKS = {
     name: maybe(text("Ours: the URL that is told."))
     for name in ("on_success", "on_failure", "on_attempt")
+}
+
+_KEY: dict[str, Shape] = {
+    "id": text(),
+    "scopes": many(word(Scope)),
+    "label": maybe(text()),
+    "created_at": instant(),
+    "expires_at": maybe(instant()),
+    "revoked_at": maybe(instant()),
+    "last_used_at": maybe(instant("Right to a minute.")),
 }
 
 SHAPES: dict[str, Shape] = {
@@ -213,6 +224,21 @@ SHAPES: dict[str, Shape] = {
         dry_run=flag(),
         count=whole(),
         exact=flag(),
+    ),
+    "Key": thing("Ours: a key without its text.", **_KEY),
+    "NewKey": thing(
+        "Ours: a key that was made just now.",
+        **_KEY,
+        key=text("What is sent as the Bearer token; never answered again."),
+    ),
+    "SigningSecret": thing(
+        "Ours: a live secret that calls are signed with, without its text.",
+        expires_at=maybe(instant("The end of its grace, when it was replaced.")),
+    ),
+    "NewSecret": thing(
+        "Ours: the signing secret that was made just now.",
+        secret=text("`whsec_` and base64; never answered again."),
+        previous_expires_at=maybe(instant("Until when calls are signed with the old one too.")),
     ),
     "Alive": thing("The process answers.", status=text(enum=["alive"])),
     "Ready": some(

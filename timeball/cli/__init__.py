@@ -234,8 +234,7 @@ def info(data: Path, as_json: bool) -> None:
 
 def _fresh_link(data: Path) -> str | None:
     """A link to the dashboard, since that of the start may have been used; None while there is no store."""
-    from timeball.cli.common import settings_for
-    from timeball.cli.login import user_name
+    from timeball.cli.common import settings_for, user_name
     from timeball.errors import StoreError
     from timeball.model.visitor import Role, Visitor
     from timeball.store import logins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,3 +53,25 @@ def master_secret(settings: Settings) -> str:
             ]
         )
     return settings.secret
+
+
+def user_name() -> str:
+    """Who runs this; in a container he may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "cli"
+
+
+def write_down(
+    client: Any, verb: str, subject: str, *, project_id: str = "", before: str = "", after: str = ""
+) -> None:
+    """A line of the audit log for what a command has written."""
+    from timeball.model.visitor import Role, Written
+    from timeball.store import logins, projects
+
+    name = projects.name_of(client, project_id) if project_id else ""
+    line = Written(
+        logins.real_now(), user_name(), Role.ADMIN, "cli", name, verb, subject, before, after
+    )
+    logins.write_down(client, line)

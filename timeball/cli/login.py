@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 
 import click
 
-from timeball.cli.common import data_option, master_secret, settings_for
+from timeball.cli.common import data_option, master_secret, settings_for, user_name
 from timeball.model.visitor import Role
 
 
@@ -33,11 +32,3 @@ def login(role: str, name: str | None, data: Path | None) -> None:
     text = logins.make_link(connect(settings.redis_url), visitor)
     base = (settings.public_url or "http://127.0.0.1:8080").rstrip("/")
     click.echo(base + logins.link_path(text))
-
-
-def user_name() -> str:
-    """Who runs this; in a container he may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "cli"

@@ -35,7 +35,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key without its secret part, as it may be shown."""
+    """A key without its secret part, as it may be shown. `last_used_at` is right to a minute."""
 
     id: str
     project: str
@@ -44,3 +44,8 @@ class ApiKey:
     label: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def lives(self, now: datetime) -> bool:
+        """Whether it opens the door."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)

@@ -52,6 +52,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `steps:<project>` | set | first steps on the dashboard that were done | for ever |
 | `projects` | hash | id to project record | for ever |
 | `keys` | hash | id to key record | for ever |
+| `used` | hash | id of a key to the instant of its last use, right to a minute | for ever |
 | `pid:<name>` | string | name of a project to its id | for ever |
 | `login:<digest>` | string | visitor whom a link to the dashboard lets in, once | 15 minutes |
 | `logins:<address>` | string | tries to sign in from an address | a minute |

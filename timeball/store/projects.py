@@ -13,7 +13,7 @@ import hmac
 import re
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,10 +25,12 @@ from timeball.errors import ConfigError, Conflict, InvalidField, NotFound
 from timeball.ids import token
 from timeball.model.project import ApiKey, Project, Scope
 from timeball.store import codec, keys
-from timeball.store.scripts import Client, store_errors
+from timeball.store.scripts import Client, call, store_errors
 
 PREFIX = keys.prefix(0)
 ALL_SCOPES = frozenset(Scope)
+CHANGE_TRIES = 20
+"""How often a record is read anew when somebody else has changed it in between."""
 
 
 class Vault:
@@ -95,9 +97,20 @@ def _project(project_id: str, record: dict[str, Any], vault: Vault) -> Project:
         name=record["name"],
         created_at=codec.from_ms(record["created"]),
         retries=record.get("retries", True),
-        signing_secrets=tuple(vault.open(sealed) for sealed in record["signing"]),
+        signing_secrets=tuple(vault.open(sealed) for sealed in live_signing(record)),
         chain=record.get("chain"),
     )
+
+
+def live_signing(record: dict[str, Any]) -> list[str]:
+    """The sealed signing secrets of a record that count now, newest first. One that was replaced stands there
+    with the instant at which its grace ends."""
+    now_ms = codec.to_ms(datetime.now(UTC))
+    return [
+        entry if isinstance(entry, str) else entry["sealed"]
+        for entry in record["signing"]
+        if isinstance(entry, str) or entry["until"] > now_ms
+    ]
 
 
 def list_projects(client: Client, vault: Vault) -> list[Project]:
@@ -114,14 +127,64 @@ def project_ids(client: Client) -> list[str]:
         return [i.decode() for i in client.hkeys(f"{PREFIX}projects")]
 
 
-def set_retries(client: Client, project_id: str, on: bool) -> None:
-    """Whether a project's tasks are tried again at all, where the task itself says nothing."""
+def name_of(client: Client, project_id: str) -> str:
+    """The name of a project; empty when there is none."""
     with store_errors():
         raw = client.hget(f"{PREFIX}projects", project_id)
+    return "" if raw is None else str(orjson.loads(raw)["name"])
+
+
+def set_retries(client: Client, project_id: str, on: bool) -> None:
+    """Whether a project's tasks are tried again at all, where the task itself says nothing."""
+    change(client, project_id, lambda record: record | {"retries": on})
+
+
+def change(
+    client: Client, project_id: str, alter: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Write what `alter` makes of a project's record, which it gets as it is now; answers the new one.
+
+    Two who change it at the same moment both have their way. Raises NotFound, Conflict.
+    """
+    return _alter(client, "projects", project_id, "there is no such project", alter)
+
+
+def _alter(
+    client: Client,
+    where: str,
+    field: str,
+    unknown: str,
+    alter: Callable[[dict[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    for _ in range(CHANGE_TRIES):
+        with store_errors():
+            raw = client.hget(f"{PREFIX}{where}", field)
+        if raw is None:
+            raise NotFound(unknown)
+        fresh = alter(orjson.loads(raw))
+        if call(client, "swap", PREFIX, [where, field, raw, orjson.dumps(fresh)]):
+            return fresh
+    raise Conflict("somebody else changes the same thing: try again")
+
+
+def rename(client: Client, vault: Vault, project_id: str, name: str) -> Project:
+    """Give a project another name. Raises NotFound, InvalidField, Conflict when the name is taken."""
+    check_name(name)
+    for _ in range(CHANGE_TRIES):
+        with store_errors():
+            raw = client.hget(f"{PREFIX}projects", project_id)
         if raw is None:
             raise NotFound("there is no such project")
-        record = orjson.loads(raw) | {"retries": on}
-        client.hset(f"{PREFIX}projects", project_id, orjson.dumps(record))
+        record = orjson.loads(raw)
+        if record["name"] == name:
+            break
+        fresh = orjson.dumps(record | {"name": name})
+        done = call(client, "rename", PREFIX, [project_id, record["name"], name, raw, fresh])
+        if done == -1:
+            raise Conflict(f"there is a project {name!r} already")
+        if done:
+            break
+    return get_project(client, vault, project_id)
 
 
 def find_project(client: Client, vault: Vault, name: str) -> Project:
@@ -167,7 +230,7 @@ def create_key(
     return _key(key_id, record), text
 
 
-def _key(key_id: str, record: dict[str, Any]) -> ApiKey:
+def _key(key_id: str, record: dict[str, Any], used_ms: bytes | None = None) -> ApiKey:
     return ApiKey(
         id=key_id,
         project=record["project"],
@@ -176,14 +239,17 @@ def _key(key_id: str, record: dict[str, Any]) -> ApiKey:
         label=record.get("label"),
         expires_at=codec.from_ms(record["expires"]) if "expires" in record else None,
         revoked_at=codec.from_ms(record["revoked"]) if "revoked" in record else None,
+        last_used_at=codec.from_ms(float(used_ms)) if used_ms else None,
     )
 
 
 def list_keys(client: Client, project_id: str | None = None) -> list[ApiKey]:
     """Keys without their secrets, oldest first; of one project or of all."""
-    with store_errors():
-        raw = client.hgetall(f"{PREFIX}keys")
-    found = [_key(i.decode(), orjson.loads(r)) for i, r in raw.items()]
+    with store_errors(), client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(f"{PREFIX}keys")
+        pipe.hgetall(f"{PREFIX}used")
+        raw, used = pipe.execute()
+    found = [_key(i.decode(), orjson.loads(r), used.get(i)) for i, r in raw.items()]
     return sorted(
         (k for k in found if project_id is None or k.project == project_id),
         key=lambda k: k.created_at,
@@ -197,18 +263,28 @@ def owner_of(client: Client, key_id: str) -> str | None:
     return None if raw is None else str(orjson.loads(raw)["project"])
 
 
+def change_key(
+    client: Client, key_id: str, alter: Callable[[dict[str, Any]], dict[str, Any]]
+) -> ApiKey:
+    """Write what `alter` makes of a key's record. Raises NotFound, and what `alter` raises."""
+    return _key(key_id, _alter(client, "keys", key_id, f"there is no key {key_id!r}", alter))
+
+
 def revoke_key(client: Client, key_id: str) -> ApiKey:
     """End a key. Its tasks are still called, signed with it. Raises NotFound, Conflict."""
-    with store_errors():
-        raw = client.hget(f"{PREFIX}keys", key_id)
-        if raw is None:
-            raise NotFound(f"there is no key {key_id!r}")
-        record = orjson.loads(raw)
+
+    def revoke(record: dict[str, Any]) -> dict[str, Any]:
         if "revoked" in record:
             raise Conflict(f"the key {key_id} was revoked before")
-        record["revoked"] = codec.to_ms(datetime.now(UTC))
-        client.hset(f"{PREFIX}keys", key_id, orjson.dumps(record))
-    return _key(key_id, record)
+        return record | {"revoked": codec.to_ms(datetime.now(UTC))}
+
+    return change_key(client, key_id, revoke)
+
+
+def note_use(client: Client, key_id: str) -> None:
+    """Remember that a key was used just now."""
+    with store_errors():
+        client.hset(f"{PREFIX}used", key_id, codec.to_ms(datetime.now(UTC)))
 
 
 _KEY_TEXT = re.compile(
@@ -229,10 +305,8 @@ def authenticate(client: Client, text: str) -> ApiKey | None:
     record = orjson.loads(raw)
     digest = hashlib.sha256(text.encode()).hexdigest()
     key = _key(key_id, record)
-    dead = key.revoked_at is not None or (
-        key.expires_at is not None and key.expires_at <= datetime.now(UTC)
-    )
-    return key if hmac.compare_digest(digest, record["verifier"]) and not dead else None
+    alive = key.lives(datetime.now(UTC))
+    return key if hmac.compare_digest(digest, record["verifier"]) and alive else None
 
 
 @dataclass(frozen=True, slots=True)
