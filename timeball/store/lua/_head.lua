@@ -4,6 +4,7 @@ local P = KEYS[1]
 local HEAD = '<BBHdBBBBHHI4I4ddd'
 local SCHEDULED, RUNNING, SUCCEEDED, DEAD, CANCELLED = 0, 1, 2, 3, 4
 local NAMED, TAGGED, EARLIER, OCCURRENCE, TELLS = 1, 2, 4, 8, 16
+local DROWSY = 1500 -- a pump that was silent for so many ms may be dead: another one is woken
 local HELD = 9e15 -- the score of a lane that waits for a slot, not for an instant
 local kinds = { [0] = 'c', [1] = 'e' }
 
@@ -150,7 +151,8 @@ end
 -- Tell whoever must act that a task is due at `due`. Answers that instant when the caller has to
 -- send a Celery message for it, -1 when a resident pump knows or a message is under way.
 local function ring(kind, due, now, horizon)
-  if redis.call('ZCARD', P .. 'pumps:' .. kind) > 0 then
+  local _, real = clock()
+  if redis.call('ZCOUNT', P .. 'pumps:' .. kind, real - DROWSY, '+inf') > 0 then
     local list = P .. 'wake:' .. kind
     if due <= now + 1000 and redis.call('LLEN', list) == 0 then redis.call('LPUSH', list, 1) end
     return -1
