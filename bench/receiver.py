@@ -15,6 +15,7 @@ hand, one `recv` and one `send` each. It keeps connections open, takes pipelined
 | `/_ledger`       | JSON: task id -> its arrivals, in Unix seconds |
 | `/_attempts`     | JSON: task id -> its attempt numbers, in order of arrival |
 | `/_reset`        | forgets everything |
+| `/_refuse/<code>` | from now on every call gets that status and is not noted; 0 ends it |
 | anything else    | 200 |
 
 With `--processes N` the processes share the port (SO_REUSEPORT) and each keeps its own book; each also
@@ -56,12 +57,14 @@ class Book:
     def __init__(self) -> None:
         self.entries: list[tuple[bytes, bytes, float]] = []
         self.anonymous = 0
+        self.refused = 0
         self.signed = 0
         self.paths: Counter[bytes] = Counter()
 
     def clear(self) -> None:
         self.entries.clear()
         self.anonymous = 0
+        self.refused = 0
         self.signed = 0
         self.paths.clear()
 
@@ -143,6 +146,7 @@ class Loop:
         self.late: list[Late] = []
         self.connections: dict[int, Connection] = {}
         self.listeners = {sock.fileno(): sock for sock in listeners}
+        self.refusal = b""
         self.until_closed = until_closed
         # epoll counts its time-out in seconds, poll in milliseconds.
         epoll = getattr(select, "epoll", None)
@@ -279,6 +283,9 @@ class Loop:
 
     def _request(self, connection: Connection, data: bytes, start: int, end: int) -> bytes:
         """Note one request whose head is `data[start:end]`; its answer, empty when it comes later."""
+        if self.refusal and data.find(b" /_", start, start + 12) < 0:
+            self.book.refused += 1
+            return self.refusal
         at = data.find(b"\r\nTimeball-Task: ", start, end)
         if at >= 0:
             task = data[at + 17 : at + 53]
@@ -334,6 +341,10 @@ class Loop:
         elif path == b"/_reset":
             book.clear()
             found = {}
+        elif path.startswith(b"/_refuse/"):
+            code = int(path[9:])
+            self.refusal = _answer(code, b"not now") if code else b""
+            found = {"refused": book.refused}
         else:
             return _answer(404, b"no such control path\n")
         return _answer(200, json.dumps(found).encode(), b"application/json")
@@ -419,6 +430,10 @@ class Receiver:
     def reset(self) -> None:
         """Forget everything that arrived."""
         self._ask("/_reset")
+
+    def refuse(self, status: int) -> int:
+        """Answer every call with a status and note none, until it is 0; how many were refused so far."""
+        return sum(answer["refused"] for answer in self._ask(f"/_refuse/{status}"))
 
     def count(self) -> int:
         """How many calls arrived."""

@@ -13,9 +13,9 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -110,6 +110,7 @@ class Ledger:
         self.answers: list[Answer] = []
         self.kills: list[Kill] = []
         self.unsent = 0
+        self.jumps: list[tuple[float, float]] = []
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -120,9 +121,21 @@ class Ledger:
         self.receiver.close()
 
     def start(
-        self, count: int, seconds: float, horizon_seconds: float, seed: int, senders: int = 6
+        self,
+        count: int,
+        seconds: float,
+        horizon_seconds: float,
+        seed: int,
+        senders: int = 6,
+        slow_every: int = 5,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin to send `count` tasks, spread over `seconds`; half of them are due within the horizon."""
+        """Begin to send `count` tasks, spread over `seconds`; half of them are due within the horizon.
+
+        One in `slow_every` calls lasts 200 ms, so that a killed worker always has some in flight. `fields` are
+        set in every task.
+        """
+        self._slow_every, self._fields = slow_every, dict(fields or {})
         chance = random.Random(seed)
         begun = time.time()
         plan = sorted(
@@ -152,9 +165,8 @@ class Ledger:
             asked = time.time()
             due = asked if delay is None else round(asked + delay, 3)
             when = {} if delay is None else {"scheduled_for": instant(due)}
-            # A fifth of the calls last a while, so that a killed worker always had some in flight.
-            path = "/slow/200" if zlib.crc32(key.encode()) % 5 == 0 else "/ok"
-            body = json.dumps(task(self.receiver.url + path, **when)).encode()
+            path = "/slow/200" if zlib.crc32(key.encode()) % self._slow_every == 0 else "/ok"
+            body = json.dumps(task(self.receiver.url + path, **when, **self._fields)).encode()
             while (sent := time.time()) < deadline:
                 try:
                     status, _, answer = client.send(
@@ -226,7 +238,11 @@ class Ledger:
         return Account(
             promised=len(promised),
             lost=tuple(one for one in promised if one not in ledger),
-            early=tuple(o for o, p in promised.items() if o in ledger and ledger[o][0] < p.due),
+            early=tuple(
+                o
+                for o, p in promised.items()
+                if o in ledger and ledger[o][0] + self._ahead(ledger[o][0]) < p.due
+            ),
             doubled={one: times for one, times in ledger.items() if len(times) > 1},
             unknown=tuple(one for one in ledger if one not in promised),
             late=late,
@@ -234,6 +250,10 @@ class Ledger:
             after_worker_kill=after_worker_kill,
             statuses=dict(Counter(answer.status for answer in self.answers)),
         )
+
+    def _ahead(self, at: float) -> float:
+        """By how many seconds the store's clock, which everything is due by, was before ours."""
+        return max([0.0, *(seconds for since, seconds in self.jumps if since <= at + 1)])
 
 
 def _lives(pid: int) -> bool:
