@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from timeball.model.attempt import Attempt, Timing
 from timeball.model.task import State, Task
-from timeball.store.figures import Unit
+from timeball.store.figures import Outlook, Unit
 
 WIDTH = 1000.0
 """Pictures are this wide in their own units and stretched to the page."""
@@ -43,7 +43,7 @@ class Throughput:
 
 def throughput(counts: Sequence[Counter[str]], unit: Unit, now: datetime) -> Throughput:
     """How attempts ended, by unit of time, the last of which is still going on."""
-    top = max([1, *(max(_ended(c), c["submitted"]) for c in counts)])
+    top = max([1, *(max(ended(c), c["submitted"]) for c in counts)])
     step = WIDTH / max(1, len(counts))
     length = timedelta(milliseconds=unit.milliseconds)
     last = datetime.fromtimestamp(
@@ -70,12 +70,39 @@ def throughput(counts: Sequence[Counter[str]], unit: Unit, now: datetime) -> Thr
     return Throughput(bars, " ".join(points), top, begin, last + length)
 
 
-def _ended(c: Counter[str]) -> int:
+def ended(c: Counter[str]) -> int:
+    """How many attempts ended, well or not."""
     return c["succeeded"] + c["retried"] + c["dead"]
 
 
 def _bar(x: float, y: float, width: float, height: float, kind: str, words: str) -> Bar:
     return Bar(round(x, 2), round(y, 2), round(width, 2), round(height, 2), kind, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Bars of what comes due; `capped` as of its Outlook."""
+
+    bars: list[Bar]
+    total: int
+    top: int
+    begin: datetime
+    end: datetime
+    capped: bool
+
+
+def outlook(found: Outlook) -> Ahead:
+    """How many waiting tasks come due, part by part."""
+    top, step = max([1, *found.counts]), WIDTH / max(1, len(found.counts))
+    bars = []
+    for place, n in enumerate(found.counts):
+        at = found.begin + found.step * place
+        words = f"{at:%H:%M} to {at + found.step:%H:%M} UTC: {n} come due"
+        height = max(100.0 * n / top, 1.5) if n else 0.0
+        bars.append(_bar(place * step, 100 - height, step * 0.86, height, "running", words))
+        bars.append(_bar(place * step, 0.0, step, 100.0, "hit", words))
+    end = found.begin + found.step * len(found.counts)
+    return Ahead(bars, sum(found.counts), top, found.begin, end, found.capped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def dead(visit: Visit) -> Response:
     standing = visit.desk.cache.get(
         ("standing", visit.project.id),
         1.0,
-        lambda: figures.standing(visit.house.client, visit.prefix, visit.project.id, now_ms),
+        lambda: figures.standing(visit.house.client, visit.prefix, visit.project.id),
     )
     return visit.page(
         "dead.html",

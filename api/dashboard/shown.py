@@ -112,10 +112,11 @@ def ago(at: datetime | None, now: datetime) -> str:
     seconds = (at - now).total_seconds()
     if abs(seconds) < 1:
         return "now"
-    return f"in {span(_coarse(seconds))}" if seconds > 0 else f"{span(_coarse(-seconds))} ago"
+    return f"in {span(coarse(seconds))}" if seconds > 0 else f"{span(coarse(-seconds))} ago"
 
 
-def _coarse(seconds: float) -> float:
+def coarse(seconds: float) -> float:
+    """Seconds cut to what a person reads at a glance."""
     if seconds < 60:
         return float(int(seconds))
     return seconds - seconds % (60 if seconds < 86400 else 3600)

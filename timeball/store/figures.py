@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from timeball.model.attempt import Attempt
 from timeball.model.task import State, Task
 from timeball.store import codec
-from timeball.store.scripts import Client, store_errors
+from timeball.store.scripts import Client, call, store_errors
 
 MOST_LANES = 2000
 """Lanes that are counted at most: each concurrency or ordering key has one while its tasks wait."""
+MOST_COUNTS = 6000
+"""Counts that an outlook takes, a microsecond each in the store."""
 
 
 class Unit(StrEnum):
@@ -51,8 +53,9 @@ def series(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A project at one instant. `due` of the `waiting` could be called now; `capped` says that lanes were
-    left out, so that both are too low."""
+    """A project at one instant. `due` of the `waiting` could be called now, were it not for limits and pauses;
+    `next_due_at` is the first due instant of all; `capped` says that lanes were left out, so that both counts
+    are too low."""
 
     now: datetime
     waiting: int
@@ -64,38 +67,49 @@ class Standing:
     queues: int = 0
     capped: bool = False
 
+    @property
+    def overdue(self) -> timedelta:
+        """How long ago the first due task came due; nothing when none is due."""
+        if self.next_due_at is None:
+            return timedelta()
+        return max(timedelta(), self.now - self.next_due_at)
 
-def standing(client: Client, prefix: str, project: str, now_ms: float) -> Standing:
-    """How a project stands: three round trips, whatever it holds."""
-    with store_errors():
-        queues = sorted(m.decode() for m in client.smembers(f"{prefix}queues:{project}"))
-        pipe = client.pipeline(transaction=False)
-        for queue in queues[:MOST_LANES]:
-            pipe.smembers(f"{prefix}apart:{queue}")
-        apart = [lane.decode() for lanes in pipe.execute() for lane in lanes] if queues else []
-        lanes = [*queues, *apart]
-        for lane in lanes[:MOST_LANES]:
-            pipe.zcard(f"{prefix}lane:{lane}")
-            pipe.zcount(f"{prefix}lane:{lane}", "-inf", now_ms)
-            pipe.zrange(f"{prefix}lane:{lane}", 0, 0, withscores=True)
-        final = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
-        for state in final:
-            pipe.zcard(f"{prefix}end:{project}:{codec.STATE_CODES[state]}")
-        pipe.zcard(f"{prefix}schedules:{project}")
-        pipe.hget(f"{prefix}inflight", project)
-        *counts, succeeded, dead, cancelled, schedules, in_flight = pipe.execute()
-    heads = [head[0][1] for head in counts[2::3] if head]
-    return Standing(
-        now=codec.from_ms(now_ms),
-        waiting=sum(counts[0::3]),
-        due=sum(counts[1::3]),
-        in_flight=int(in_flight or 0),
-        next_due_at=codec.from_ms(min(heads)) if heads else None,
-        ended=dict(zip(final, (succeeded, dead, cancelled), strict=True)),
-        schedules=schedules,
-        queues=len(queues),
-        capped=len(lanes) > MOST_LANES,
+
+def standing(client: Client, prefix: str, project: str) -> Standing:
+    """How a project stands, by the store's now: one move, whatever it holds."""
+    now, waiting, due, first, in_flight, succeeded, dead, cancelled, *rest = call(
+        client, "standing", prefix, [project, MOST_LANES]
     )
+    return Standing(
+        now=codec.from_ms(now),
+        waiting=waiting,
+        due=due,
+        in_flight=in_flight,
+        next_due_at=None if first < 0 else codec.from_ms(first),
+        ended={State.SUCCEEDED: succeeded, State.DEAD: dead, State.CANCELLED: cancelled},
+        schedules=rest[0],
+        queues=rest[1],
+        capped=rest[2] > 0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How many waiting tasks come due in each part of the time from `begin` on; `capped` as of Standing."""
+
+    begin: datetime
+    step: timedelta
+    counts: list[int]
+    capped: bool
+
+
+def outlook(client: Client, prefix: str, project: str, step: timedelta, parts: int) -> Outlook:
+    """What comes due within `parts` steps from now; with many lanes in fewer, longer parts."""
+    step_ms = round(step.total_seconds() * 1000)
+    (now, joined, left_out), *counts = call(
+        client, "outlook", prefix, [project, MOST_LANES, step_ms, parts, MOST_COUNTS]
+    )
+    return Outlook(codec.from_ms(now), step * joined, counts, left_out > 0)
 
 
 def ended_with_last(
