@@ -34,6 +34,7 @@ NAV = (
     ("queues", "Queues", Role.VIEWER),
     ("hosts", "Hosts", Role.VIEWER),
     ("dead", "Dead", Role.VIEWER),
+    ("exports", "Exports", Role.VIEWER),
     ("keys", "Keys", Role.ADMIN),
     ("system", "System", Role.VIEWER),
 )
@@ -45,6 +46,11 @@ WITHIN = {
         *("bulks", "new_bulk", "bulk_page"),
     ),
     "schedules": ("schedule", "new_schedule", "create_schedule", "edit_schedule", "save_schedule"),
+    "exports": (
+        *("export", "new_export", "create_export"),
+        *("sources", "source", "new_source", "create_source"),
+        *("segments", "new_segment", "create_segment", "edit_segment", "save_segment"),
+    ),
     "keys": ("key_create", "key_verb", "signing_verb"),
     "system": ("audit",),
 }

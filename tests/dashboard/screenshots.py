@@ -14,6 +14,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import eventually
+from tests.dashboard.chain import open_chain, shop_of
 from tests.e2e.product import Product
 
 LOOKS = {
@@ -51,6 +52,51 @@ def fill(product: Product) -> tuple[str, str, str, str]:
     return flaky["id"], made.json()["id"], dead["id"], bulk
 
 
+def fill_chain(product: Product) -> tuple[str, dict[str, str]]:
+    """A chain with exports in each state. Answers its project, and the pages worth a picture."""
+    chain = open_chain(product, shop_of(product.folder, 400_000))
+    rule = {
+        "field_name": "country",
+        "field_type": "keyword",
+        "operator": "is",
+        "value": "NL",
+    }
+    week = {
+        "field_name": "timestamp",
+        "field_type": "date",
+        "operator": "relative_less_than",
+        "time_factor": "week",
+        "time_amount": 1,
+    }
+    segment = {
+        "entity": "people",
+        "index": "wallet-ledger",
+        "join": "all",
+        "chain_id": 1764,
+        "rules": [rule],
+    }
+    both = {**segment, "join": "any", "rules": [rule, week]}
+    chain.ask("POST", "/v2/segments", {"name": "Dutch wallets", "segment": segment})
+    chain.ask("POST", "/v2/segments", {"name": "Dutch, or of this week", "segment": both})
+    whole = chain.export("wallet-ledger", "Wallet ledger for the analytics warehouse")
+    eventually(lambda: chain.code(whole) == "DONE", within=60, every=0.2)
+    chain.export("wallet-ledger", "Dutch wallets, each day", segment=both, repeat="daily")
+    chain.export("tasks", "What Timeball did", once="2099-01-31T09:00:00Z")
+    lost = chain.export("wallet-ledger", "A segment that was removed", segment_id="1")
+    chain.ask("DELETE", "/v2/segments/1")
+    eventually(lambda: chain.code(lost) in ("DONE", "ERROR"), within=60, every=0.2)
+    return chain.project, {
+        "exports": "/exports",
+        "export": f"/exports/{whole}",
+        "new-export": "/exports/new?index=wallet-ledger&segment=2",
+        "sources": "/exports/sources",
+        "source": "/exports/sources/wallet-ledger",
+        "new-source": "/exports/sources/new",
+        "segments": "/exports/segments",
+        "edit-segment": "/exports/segments/2",
+    }
+
+
 def shoot(product: Product, folder: Path) -> None:
     """Write the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +131,14 @@ def shoot(product: Product, folder: Path) -> None:
         for look in LOOKS:
             page = browser.new_context(storage_state=state, **_look(look)).new_page()
             for name, path in pages.items():
+                page.goto(f"{product.url}/dashboard{path}")
+                page.wait_for_timeout(400)
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+        project, more = fill_chain(product)
+        for look in LOOKS:
+            page = browser.new_context(storage_state=state, **_look(look)).new_page()
+            page.goto(f"{product.url}/dashboard/project?id={project}")
+            for name, path in more.items():
                 page.goto(f"{product.url}/dashboard{path}")
                 page.wait_for_timeout(400)
                 page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)

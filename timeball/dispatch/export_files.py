@@ -58,22 +58,31 @@ def download_url(house: House, export: Export, key_id: str) -> str:
 
     Raises Conflict before there is a file, Gone when it is past retention.
     """
-    result = _result(house, export)
-    store = open_store(house.settings)
-    found = store.url(result.key, links.LINK_TTL)
-    if found is not None:
+    result, found = file_of(house, export)
+    if isinstance(found, str):
         return found
-    if isinstance(store, LocalStore):
-        try:
-            store.open(result.key)
-        except NotFound:
-            raise Gone("the file is past retention: execute the task again") from None
     secret = _link_secret(house, key_id, export.project)
     if secret is None:
         raise NotFound("the key is no more")
     chain, number, run, name = result.key.split("/")
     link = links.Link(int(chain), number, int(run), name)
     return f"/files/{name}?token={key_id}.{links.sign(link, [secret], _now(house, export.project))}"
+
+
+def file_of(house: House, export: Export) -> tuple[Result, Path | str]:
+    """The result of an export, and where it is: a path of ours, or a link of the bucket's for an hour.
+
+    Raises Conflict before there is a file, Gone when it is past retention.
+    """
+    result, store = _result(house, export), open_store(house.settings)
+    found = store.url(result.key, links.LINK_TTL)
+    if found is not None:
+        return result, found
+    assert isinstance(store, LocalStore)
+    try:
+        return result, store.open(result.key)
+    except NotFound:
+        raise Gone("the file is past retention: execute the task again") from None
 
 
 def _result(house: House, export: Export) -> Result:

@@ -65,10 +65,13 @@ def get(
     """One export, with a part of its log, newest first. Raises NotFound."""
     prefix = house.prefix(project)
     export_id = exports.id_of(house.client, prefix, project, number)
-    found = exports.read(house.client, prefix, [(export_id, number)], log_limit, offset)
+    # A line may stand before those that are kept: so one more is read, from one line earlier.
+    first = max(0, offset - 1)
+    wanted = log_limit + 1 if log_limit else 0
+    found = exports.read(house.client, prefix, [(export_id, number)], wanted, first)
     if not found:
         raise NotFound("task not found")
-    return _export(project, found[0], with_end=offset == 0 and log_limit > 0)
+    return _export(project, found[0], log_limit, offset)
 
 
 def find(house: House, project: str, log_limit: int = exports.LOG_SHOWN) -> Iterator[Export]:
@@ -77,12 +80,12 @@ def find(house: House, project: str, log_limit: int = exports.LOG_SHOWN) -> Iter
     for start in range(0, FIND_MOST, FIND_PAGE):
         wanted = exports.page(house.client, prefix, project, start, FIND_PAGE)
         for kept in exports.read(house.client, prefix, wanted, log_limit):
-            yield _export(project, kept, with_end=log_limit > 0)
+            yield _export(project, kept, log_limit)
         if len(wanted) < FIND_PAGE:
             return
 
 
-def _export(project: str, kept: Kept, *, with_end: bool) -> Export:
+def _export(project: str, kept: Kept, log_limit: int, offset: int = 0) -> Export:
     task = kept.task
     instants = [kept.created_ms, kept.modified_ms]
     last_run = codec.from_ms(kept.last_run_ms) if kept.last_run_ms is not None else None
@@ -100,7 +103,7 @@ def _export(project: str, kept: Kept, *, with_end: bool) -> Export:
         modified_at=codec.from_ms(max(instants)),
         last_run_at=last_run,
         attempt=0 if task is None else task.attempt,
-        logs=_with_end(kept) if with_end else kept.logs,
+        logs=_lines(kept, offset)[:log_limit],
         result=kept.result,
     )
 
@@ -121,10 +124,15 @@ def code_of(kept: Kept) -> Code:
     return Code.INPROGRESS if kept.phase == "retry" or task.lost else Code.READY
 
 
-def _with_end(kept: Kept) -> tuple[LogLine, ...]:
-    """The log with the line that nobody was left to write: of an export that its workers died with."""
+def _lines(kept: Kept, offset: int) -> tuple[LogLine, ...]:
+    """The log from `offset` on, where `kept` has it from one line earlier, if there is one.
+
+    Of an export that its workers died with, the newest line is the one that nobody was left to write.
+    """
     task = kept.task
     if task is None or task.state is not State.DEAD or not task.lost or task.ended_at is None:
+        return kept.logs[1:] if offset else kept.logs
+    if offset:
         return kept.logs
     words = f"the worker died with it {task.lost} times in a row: it is given up"
     return (LogLine(task.ended_at, "error", words), *kept.logs)
@@ -164,9 +172,7 @@ def execute(house: House, project: str, number: int, wait: timedelta = WAIT) -> 
 
     Only so many callers may wait at once; the others are answered at once. Raises NotFound.
     """
-    before = get(house, project, number)
-    if before.code is not Code.INPROGRESS:
-        _run(house, project, before)
+    before = start(house, project, number)
     if not _waiters.acquire(blocking=False):
         return get(house, project, number), False
     try:
@@ -180,6 +186,14 @@ def execute(house: House, project: str, number: int, wait: timedelta = WAIT) -> 
             time.sleep(LOOK_SECONDS)
     finally:
         _waiters.release()
+
+
+def start(house: House, project: str, number: int) -> Export:
+    """Run an export now, unless it runs. Answers it as it stood before. Raises NotFound."""
+    before = get(house, project, number)
+    if before.code is not Code.INPROGRESS:
+        _run(house, project, before)
+    return before
 
 
 def _run(house: House, project: str, export: Export) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
 from timeball.export.columns import Column, Kind, Times
+from timeball.export.failures import ExportFailed, ExportStopped
 from timeball.export.sources import Source
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
@@ -74,26 +75,39 @@ def source(chain: int, index: str, path: Path) -> Source:
 def fill(
     house: House, project: str, index: str, path: Path, should_stop: Callable[[], bool]
 ) -> None:
-    """Write an own index of a project into a new SQLite file, oldest rows last. Ends early when told to stop."""
+    """Write an own index of a project into a new SQLite file, oldest rows last.
+
+    Raises ExportStopped when told to stop, ExportFailed when the disk will not take it.
+    """
     columns = COLUMNS[index]
     words = ", ".join(f"{c.name} {c.type}" for c in columns)
     places = ", ".join("?" * len(columns))
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode=OFF")
-        database.execute("PRAGMA synchronous=OFF")
-        database.execute(f"CREATE TABLE {index} ({words})")
-        for tasks in _pages(house, project):
-            if should_stop():
-                return
-            rows: list[tuple[object, ...]] = []
-            for task in tasks:
-                if index == "tasks":
-                    rows.append(_task(task))
-                elif task.attempt:
-                    log = intake.attempts(house, project, task.id)
-                    rows += (_attempt(task, attempt) for attempt in log)
-            database.executemany(f"INSERT INTO {index} VALUES ({places})", rows)  # noqa: S608
-            database.commit()
+    insert = f"INSERT INTO {index} VALUES ({places})"  # noqa: S608 - names of ours
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode=OFF")
+            database.execute("PRAGMA synchronous=OFF")
+            database.execute(f"CREATE TABLE {index} ({words})")
+            for tasks in _pages(house, project):
+                if should_stop():
+                    raise ExportStopped("the export was stopped")
+                database.executemany(insert, _rows(house, project, index, tasks))
+                database.commit()
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "")
+        words = "the disk is full, or the folder for exports cannot be written"
+        raise ExportFailed(words, code) from None
+
+
+def _rows(
+    house: House, project: str, index: str, tasks: list[Task]
+) -> Iterator[tuple[object, ...]]:
+    for task in tasks:
+        if index == "tasks":
+            yield _task(task)
+        elif task.attempt:
+            log = intake.attempts(house, project, task.id)
+            yield from (_attempt(task, attempt) for attempt in log)
 
 
 def _pages(house: House, project: str) -> Iterator[list[Task]]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from timeball.dispatch import own
 from timeball.dispatch.house import House
 from timeball.egress import Policy
 from timeball.errors import InvalidField, NotFound
-from timeball.export import databases
+from timeball.export import counting, databases
 from timeball.export.columns import Column
 from timeball.export.segments import parse_segment
 from timeball.export.sources import Source, family, from_json, resolve, to_json
@@ -129,6 +130,19 @@ def check_segment(
         return
     source = get(house, project, index)
     parse_segment(data, source, columns(house, source), path)
+
+
+def fields(house: House, project: str, index: str) -> tuple[Column, ...]:
+    """The columns of an index of a chain. Raises NotFound, InvalidField, ExportError."""
+    return own.COLUMNS.get(index) or columns(house, get(house, project, index))
+
+
+def count(house: House, project: str, index: str, data: object, now: datetime) -> int:
+    """How many rows of a registered index are in a segment, or are there at all, without one.
+
+    Raises NotFound, InvalidField, ExportError: also when counting takes longer than somebody waits.
+    """
+    return counting.count(get(house, project, index), data, now, policy(house.settings))
 
 
 def columns(house: House, source: Source) -> tuple[Column, ...]:

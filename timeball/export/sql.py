@@ -52,14 +52,29 @@ def select(
     name. With `copy` the values are as PostgreSQL's COPY shall write them; otherwise as the driver gives them.
     """
     statement = sa.select(*(_shown(table.c[c.name], c, dialect, copy).label(c.name) for c in shown))
-    statement = statement.where(*scope(source, table, dialect))
-    if segment is not None:
-        rules = [_rule(table, rule, now, dialect) for rule in segment.rules]
-        statement = statement.where(sa.and_(*rules) if segment.every else sa.or_(*rules))
+    statement = statement.where(*_where(source, table, segment, now, dialect))
     for name in source.order_by:
         column = table.c[name.removeprefix("-")]
         statement = statement.order_by(column.desc() if name.startswith("-") else column.asc())
     return statement
+
+
+def count(
+    source: Source, table: sa.Table, segment: Segment | None, now: datetime, dialect: str
+) -> sa.Select[Any]:
+    """How many rows `select` would give."""
+    counted = sa.select(sa.func.count()).select_from(table)
+    return counted.where(*_where(source, table, segment, now, dialect))
+
+
+def _where(
+    source: Source, table: sa.Table, segment: Segment | None, now: datetime, dialect: str
+) -> list[Condition]:
+    found = scope(source, table, dialect)
+    if segment is not None:
+        rules = [_rule(table, rule, now, dialect) for rule in segment.rules]
+        found.append(sa.and_(*rules) if segment.every else sa.or_(*rules))
+    return found
 
 
 def _shown(cell: sa.Column[Any], column: Column, dialect: str, copy: bool) -> Side:

@@ -84,6 +84,7 @@ function previewOf(form) {
   };
   form.addEventListener("input", (event) => {
     touched.add(event.target.name);
+    touched.add(event.target.dataset.part);
     clearTimeout(timer);
     timer = setTimeout(look, 250);
   });
