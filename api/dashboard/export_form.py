@@ -10,9 +10,9 @@ from flask import Response, render_template, request, url_for
 
 from api.auth import Caller
 from api.dashboard import exports, forms, segment_form, shown
+from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
-from api.dashboard.overview import curl
 from api.mergent.errors import Rejected
 from api.spaaza import read
 from timeball.dispatch import exports as verbs
@@ -133,7 +133,7 @@ def preview(visit: Visit) -> Response:
     except (Rejected, InvalidField) as error:
         segment_form.reject(form, rows, error)
     command = _command(visit, form, rows, index, known)
-    text = render_template("task_preview.html", form=form, shown=shown, command=command)
+    text = render_template("export_preview.html", form=form, shown=shown, command=command)
     return Response(text, content_type="text/html; charset=utf-8")
 
 
