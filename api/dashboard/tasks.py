@@ -19,7 +19,7 @@ from api.dashboard.forms import Form
 from api.mergent import lists
 from api.mergent.dump import STATES, effective_retry, is_secret
 from api.mergent.errors import Rejected
-from timeball.dispatch import intake
+from timeball.dispatch import explain, intake
 from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes
@@ -155,6 +155,7 @@ def _facts(visit: Visit, task_id: str) -> dict[str, Any]:
             for name, value in found.request.headers
         ],
         "now": now,
+        "why": explain.explain(house, project.id, found.id),
         "waits": found.state in (State.SCHEDULED, State.RUNNING),
         "again": commands(base_url(visit.desk), "tasks", as_sent(visit, found)),
         "direct": _direct(visit, found),

@@ -17,7 +17,7 @@ from api.mergent.dump import instant, seconds
 from api.mergent.routes import Call, guarded
 from api.mergent.schemas import Ruled, Strict, load
 from timeball import logs
-from timeball.dispatch import queues
+from timeball.dispatch import hosts, queues
 from timeball.errors import InvalidField
 from timeball.model.project import Scope
 from timeball.model.queue import Limits, QueueState
@@ -30,7 +30,8 @@ PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 log = logs.get(__name__)
 
 
-def _number(field: str, most: int) -> Any:
+def number(field: str, most: int) -> Any:
+    """A field of a schema: a whole number from 1 to `most`, or null for none."""
     return Ruled(
         lambda value, _: None if value is None else rules.whole(value, field, 1, most),
         f"1 to {most:,}; null takes the limit away.",
@@ -53,15 +54,15 @@ def _period(value: Any) -> str:
 class LimitsSchema(Strict):
     """What a queue or a project may do; what is absent stays as it is."""
 
-    rate = _number("rate", MOST_RATE)
+    rate = number("rate", MOST_RATE)
     per = Ruled(
         lambda value, _: _period(value),
         "The window of `rate`: `second`, `minute` or `hour`.",
         {"type": "string", "enum": list(PERIODS)},
     )
-    burst = _number("burst", MOST_BURST)
-    concurrency = _number("concurrency", MOST_SLOTS)
-    key_concurrency = _number("key_concurrency", MOST_SLOTS)
+    burst = number("burst", MOST_BURST)
+    concurrency = number("concurrency", MOST_SLOTS)
+    key_concurrency = number("key_concurrency", MOST_SLOTS)
     paused = Ruled(lambda value, _: _flag(value), "Whether calls wait.", {"type": "boolean"})
 
     @post_load
@@ -73,7 +74,13 @@ class LimitsSchema(Strict):
         return data
 
 
-_SCHEMA = LimitsSchema()
+class ProjectLimitsSchema(LimitsSchema):
+    """What a whole project may do; what is absent stays as it is."""
+
+    host_concurrency = number("host_concurrency", MOST_SLOTS)
+
+
+_SCHEMA, _PROJECT_SCHEMA = LimitsSchema(), ProjectLimitsSchema()
 
 
 def dump_limits(limits: Limits) -> dict[str, Any]:
@@ -124,9 +131,9 @@ class Queues:
         self._say("a queue was changed", call, name)
         return reply(dump_queue(queues.states(house, project, [name])[0]))
 
-    def _changes(self, call: Call) -> dict[str, Any]:
+    def _changes(self, call: Call, schema: LimitsSchema = _SCHEMA) -> dict[str, Any]:
         raw = body.read(call.request.environ, self.door.request_limit_bytes)
-        changes: dict[str, Any] = load(_SCHEMA, body.load_json(raw))
+        changes: dict[str, Any] = load(schema, body.load_json(raw))
         return changes
 
     def pause(self, call: Call, name: str) -> Response:
@@ -150,13 +157,19 @@ class Queues:
 
     def limits(self, call: Call) -> Response:
         """The limits of the whole project."""
-        return reply(dump_limits(queues.project_limits(self.door.house, call.caller.project)))
+        house, project = self.door.house, call.caller.project
+        told = dump_limits(queues.project_limits(house, project))
+        return reply({**told, "host_concurrency": hosts.default_limit(house, project)})
 
     def set_project_limits(self, call: Call) -> Response:
         """Change the limits of the whole project."""
         house, project = self.door.house, call.caller.project
-        changed = replace(queues.project_limits(house, project), **self._changes(call))
-        queues.set_limits(house, project, None, changed)
+        changes = self._changes(call, _PROJECT_SCHEMA)
+        if "host_concurrency" in changes:
+            hosts.limit_host(house, project, None, changes.pop("host_concurrency"))
+        if changes:
+            changed = replace(queues.project_limits(house, project), **changes)
+            queues.set_limits(house, project, None, changed)
         self._say("the project's limits were changed", call, "")
         return self.limits(call)
 

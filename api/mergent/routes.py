@@ -179,7 +179,9 @@ class Tasks:
 
     def get(self, call: Call, task_id: str) -> Response:
         """One task."""
-        return self._one(call, intake.get(self.door.house, call.caller.project, _id(task_id)))
+        return self._one(
+            call, intake.get(self.door.house, call.caller.project, task_id_of(task_id))
+        )
 
     def _one(self, call: Call, task: Task) -> Response:
         return reply(self.dumper.task(task, call.caller.retries))
@@ -195,7 +197,7 @@ class Tasks:
     def _change(
         self, call: Call, task_id: str, changes: dict[str, Any], verb: Callable[..., Task]
     ) -> Task:
-        house, project, wanted = self.door.house, call.caller.project, _id(task_id)
+        house, project, wanted = self.door.house, call.caller.project, task_id_of(task_id)
         hidden = changes.get("request", {}).get("headers", ())
         if any(value.startswith("hidden:") for _, value in hidden):
             # the caller sends back what it was shown: the true values stay
@@ -216,26 +218,26 @@ class Tasks:
 
     def delete(self, call: Call, task_id: str) -> Response:
         """Forget a task, whatever its state."""
-        if not intake.delete(self.door.house, call.caller.project, _id(task_id)):
+        if not intake.delete(self.door.house, call.caller.project, task_id_of(task_id)):
             raise NotFound("there is no such task")
         _say("a task was deleted", call, task_id)
         return nothing()
 
     def run(self, call: Call, task_id: str) -> Response:
         """Make a task due now; while it runs nothing changes."""
-        task = intake.run(self.door.house, call.caller.project, _id(task_id))
+        task = intake.run(self.door.house, call.caller.project, task_id_of(task_id))
         _say("a task was run", call, task_id)
         return self._one(call, task)
 
     def cancel(self, call: Call, task_id: str) -> Response:
         """Take a queued task back. Ours."""
-        task = intake.cancel(self.door.house, call.caller.project, _id(task_id))
+        task = intake.cancel(self.door.house, call.caller.project, task_id_of(task_id))
         _say("a task was cancelled", call, task_id)
         return self._one(call, task)
 
     def attempts(self, call: Call, task_id: str) -> Response:
         """A task's attempts that ended, oldest first. Ours."""
-        log = intake.attempts(self.door.house, call.caller.project, _id(task_id))
+        log = intake.attempts(self.door.house, call.caller.project, task_id_of(task_id))
         return reply([dump_attempt(attempt) for attempt in log])
 
 
@@ -285,7 +287,8 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
     return view
 
 
-def _id(text: str) -> bytes:
+def task_id_of(text: str) -> bytes:
+    """The id that a path names. Raises NotFound."""
     found = id_bytes(text)
     if found is None:
         raise NotFound("there is no such task")

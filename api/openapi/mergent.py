@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.mergent import bulk, keys, queues, routes, schedules
+from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules
 from api.mergent.bulk import BulkSchema
+from api.mergent.hosts import HostLimitSchema
 from api.mergent.keys import GraceSchema, KeySchema
 from api.mergent.lists import ListSchema
-from api.mergent.queues import LimitsSchema
+from api.mergent.queues import LimitsSchema, ProjectLimitsSchema
 from api.mergent.schedule_schemas import (
     CountSchema,
     PreviewSchema,
@@ -34,7 +35,7 @@ _IDEMPOTENCY: Shape = {
     "description": "Ours: a second request with this key and the same body makes no second task, for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
-_TASK, _SCHEDULE, _QUEUE, _LIMITS = map(ref, ("Task", "Schedule", "Queue", "Limits"))
+_TASK, _SCHEDULE, _QUEUE, _HOST = map(ref, ("Task", "Schedule", "Queue", "Host"))
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/tasks"): Operation(
@@ -99,6 +100,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         optional=True,
         faults=(409,),
     ),
+    ("GET", "/tasks/<task_id>/explain"): Operation("tasks", ref("Explanation")),
     ("GET", "/tasks/<task_id>/attempts"): Operation("tasks", many(ref("Attempt"))),
     ("GET", "/schedules"): Operation(
         "schedules", many(_SCHEDULE), query=tuple(parameters(ScheduleListSchema)), paged=True
@@ -150,13 +152,26 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/queues/<name>/pause"): Operation("queues", _QUEUE, faults=(422,)),
     ("POST", "/queues/<name>/resume"): Operation("queues", _QUEUE, faults=(422,)),
     ("POST", "/queues/<name>/purge"): Operation("queues", ref("Deleted"), faults=(422,)),
-    ("GET", "/limits"): Operation("queues", _LIMITS),
+    ("GET", "/limits"): Operation("queues", ref("ProjectLimits")),
     ("PATCH", "/limits"): Operation(
         "queues",
-        _LIMITS,
-        body=ref(name_of(LimitsSchema)),
-        examples={"a hundred at once": {"concurrency": 100}},
+        ref("ProjectLimits"),
+        body=ref(name_of(ProjectLimitsSchema)),
+        examples={
+            "a hundred at once": {"concurrency": 100},
+            "ten for each host": {"host_concurrency": 10},
+        },
     ),
+    ("GET", "/hosts"): Operation("hosts", many(_HOST)),
+    ("GET", "/hosts/<host>"): Operation("hosts", _HOST, faults=(422,)),
+    ("PATCH", "/hosts/<host>"): Operation(
+        "hosts",
+        _HOST,
+        body=ref(name_of(HostLimitSchema)),
+        examples={"five at once": {"concurrency": 5}},
+    ),
+    ("POST", "/hosts/<host>/close"): Operation("hosts", _HOST, faults=(422,)),
+    ("POST", "/hosts/<host>/probe"): Operation("hosts", _HOST, faults=(422,)),
     ("POST", "/tasks/bulk"): Operation(
         "bulks",
         ref("Bulk"),
@@ -201,6 +216,10 @@ PARAMETERS: Mapping[str, Shape] = {
     },
     "bulk_id": {"description": "The bulk's id.", "schema": {"type": "string"}},
     "key_id": {"description": "The key's id.", "schema": {"type": "string"}},
+    "host": {
+        "description": "The host, with its port where the URLs of tasks name one.",
+        "schema": {"type": "string"},
+    },
     "name": {
         "description": "The queue's name.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"},
@@ -221,6 +240,8 @@ def document() -> dict[str, Any]:
         (routes.ROUTES, routes.Tasks, "tasks"),
         (schedules.ROUTES, schedules.Schedules, "schedules"),
         (queues.ROUTES, queues.Queues, "queues"),
+        (hosts.ROUTES, hosts.Hosts, "hosts"),
+        (explain.ROUTES, explain.Explainer, "tasks"),
         (bulk.ROUTES, bulk.Bulks, "bulk"),
         (keys.ROUTES, keys.Keys, "keys"),
     )
@@ -235,6 +256,8 @@ def document() -> dict[str, Any]:
         (ScheduleSchema, True),
         (PreviewSchema, False),
         (LimitsSchema, False),
+        (ProjectLimitsSchema, False),
+        (HostLimitSchema, False),
         (BulkSchema, False),
         (KeySchema, False),
         (GraceSchema, False),
@@ -253,6 +276,10 @@ def document() -> dict[str, Any]:
             {"name": "tasks", "description": "Actions to be done once, at or after an instant."},
             {"name": "schedules", "description": "Standing orders by a cron or rrule rule."},
             {"name": "queues", "description": "Ours: lines of tasks, and what they may do."},
+            {
+                "name": "hosts",
+                "description": "Ours: hosts of endpoints, their breakers and limits.",
+            },
             {"name": "bulks", "description": "Ours: one verb over many tasks."},
             {"name": "keys", "description": "Ours: the keys of the project, and what signs calls."},
             {"name": "health", "description": "Ours: whether the product works. No key needed."},

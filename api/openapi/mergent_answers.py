@@ -23,6 +23,9 @@ from api.openapi.shapes import (
 )
 from timeball.model.attempt import Outcome
 from timeball.model.bulk import Action, BulkState
+from timeball.model.explanation import Certainty, Reason
+from timeball.model.explanation import Scope as Whose
+from timeball.model.host import Breaker
 from timeball.model.project import Scope
 from timeball.model.schedule import CatchUp, Fate, Overlap
 from timeball.model.task import Method, Priority
@@ -190,6 +193,53 @@ SHAPES: dict[str, Shape] = {
         key_concurrency=maybe(whole()),
         paused=flag(),
     ),
+    "Host": thing(
+        "Ours: a host of a project's endpoints as it stands.",
+        host=text("With its port where URLs name one."),
+        breaker=word(Breaker),
+        until=maybe(instant("When one call tries, or until when the host asked for quiet.")),
+        opened=whole("How often in a row the breaker has opened."),
+        failed_in_row=whole("Calls that failed one after the other."),
+        well=whole("Calls that went well since its first failure."),
+        failed=whole("Calls that failed."),
+        failures={
+            "type": "object",
+            "additionalProperties": whole(),
+            "description": "The same, by status or outcome.",
+        },
+        last_failed_at=maybe(instant()),
+        waiting=whole("Due tasks that were set aside for it."),
+        in_flight=maybe(whole("Null where it is not limited: then nobody counts.")),
+        concurrency=maybe(whole("Calls that it may have in flight; null is no limit.")),
+        own_concurrency=flag("Whether that is its own limit, or the project's for every host."),
+    ),
+    "Explanation": thing(
+        "Ours: why a task is not called at this moment, and when it will be.",
+        id=uuid(),
+        status=word(STATES),
+        at=instant("The instant of which this tells."),
+        words=text("All of it, for people."),
+        reasons=many(
+            some(
+                "One reason, with the facts that belong to it.",
+                ("reason", "words"),
+                reason=word(Reason),
+                words=text(),
+                scope=word(Whose, "Whose limit, key or host it is."),
+                name=text("Of the key or host."),
+                until=instant("When it ends by itself."),
+                ahead=whole("Tasks that go before."),
+                limit=whole("Calls that may be in flight."),
+                in_flight=whole("Calls that are."),
+                rate=whole("Calls that may begin in `per_seconds`."),
+                per_seconds=number(),
+                failed_in_row=whole(),
+            ),
+            "The weightiest first.",
+        ),
+        starts_at=maybe(instant("When its call starts; null when nobody can say.")),
+        certainty=maybe(word(Certainty)),
+    ),
     "Deleted": thing("Ours: what a purge did.", deleted=whole("Tasks that were deleted.")),
     "Error": some(
         "An error. `errors` lists all that is wrong, and is absent where no field is to blame.",
@@ -256,4 +306,9 @@ SHAPES["Queue"] = thing(
     in_flight=whole(),
     oldest_due_at=maybe(instant()),
     **SHAPES["Limits"]["properties"],
+)
+SHAPES["ProjectLimits"] = thing(
+    "Ours: limits of a whole project; null is none.",
+    **SHAPES["Limits"]["properties"],
+    host_concurrency=maybe(whole("Calls in flight of each host that has no limit of its own.")),
 )

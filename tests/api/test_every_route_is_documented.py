@@ -121,6 +121,7 @@ def test_examples_of_mergents_dialect_work(api: Api, method: str, path: str, exa
             "POST", "/v2/schedules", {"request": request, "rrule": "FREQ=DAILY"}
         ).json["id"],
         "name": lambda: "orders",
+        "host": lambda: "example.com",
     }
     path_of = re.sub(r"{(\w+)}", lambda match: made[match[1]](), path)
     run("mergent", lambda sent: api(method, f"/v2{path_of}", sent), method, path, example)
@@ -162,6 +163,7 @@ def test_what_is_read_is_as_documented(api: Api) -> None:
         "task_id": task["id"],
         "schedule_id": schedule["id"],
         "name": "default",
+        "host": "example.com:8080",
         "bulk_id": bulk["id"],
     }
     for method, path, operation in operations("mergent"):

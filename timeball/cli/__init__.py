@@ -13,10 +13,13 @@ import click
 import timeball
 from timeball.cli.clock import clock
 from timeball.cli.health import health
+from timeball.cli.hosts import hosts
 from timeball.cli.keys import keys
 from timeball.cli.login import login
+from timeball.cli.queues import queues
 from timeball.cli.schedules import schedules
 from timeball.cli.sources import sources
+from timeball.cli.tasks import tasks
 from timeball.errors import ConfigError, TimeballError
 
 BEGAN = time.monotonic()
@@ -37,6 +40,9 @@ cli.add_command(clock)
 cli.add_command(login)
 cli.add_command(schedules)
 cli.add_command(sources)
+cli.add_command(queues)
+cli.add_command(hosts)
+cli.add_command(tasks)
 
 
 def main() -> None:

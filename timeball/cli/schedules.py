@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from timeball.cli import remote
 from timeball.cli.common import data_option
-from timeball.errors import ConfigError
 
 
-class Remote:
-    """The API of a running Timeball, with `requests`."""
-
-    def __init__(self, data: Path | None) -> None:
-        import requests
-
-        url, key = os.environ.get("TIMEBALL_URL"), os.environ.get("TIMEBALL_KEY")
-        if data is not None:
-            from timeball.up.folder import read_run
-
-            _, facts = read_run(data)
-            url, key = facts.get("url"), facts.get("api_key")
-        if not url or not key:
-            raise ConfigError(
-                [
-                    "where Timeball is was not said: set TIMEBALL_URL and TIMEBALL_KEY, "
-                    "or name the data folder of a running `timeball up` with --data"
-                ]
-            )
-        self.base = url.rstrip("/").removesuffix("/v2") + "/v2"
-        self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {key}"
-
-    def __call__(self, method: str, path: str, **options: Any) -> Any:
-        """An answer's JSON, None without a body. Raises ClickException with what the API says is wrong."""
-        return self.answer(method, path, **options)[0]
-
-    def answer(self, method: str, path: str, **options: Any) -> tuple[Any, str | None]:
-        """(JSON, the next page's cursor) of an answer."""
-        import requests
-
-        try:
-            answer = self.session.request(method, self.base + path, timeout=30, **options)
-            told = answer.json() if answer.content else None
-        except (requests.RequestException, ValueError) as error:
-            raise click.ClickException(f"{self.base} does not answer: {error}") from None
-        if answer.status_code >= 400:
-            raise click.ClickException(str(told.get("message", told) if told else answer.reason))
-        return told, answer.headers.get("X-Next-Cursor")
+class Remote(remote.Remote):
+    """The API, with what is asked of schedules."""
 
     def all(self) -> list[dict[str, Any]]:
         """Every schedule of the project, newest first."""
@@ -102,8 +64,8 @@ def list_(as_json: bool, data: Path | None) -> None:
 @data_option
 def pause(schedule: str, data: Path | None) -> None:
     """Let a schedule make no more tasks; those not yet called are taken back."""
-    remote = Remote(data)
-    remote("POST", f"/schedules/{remote.id_of(schedule)}/pause")
+    api = Remote(data)
+    api("POST", f"/schedules/{api.id_of(schedule)}/pause")
     click.echo(f"paused {schedule}")
 
 
@@ -112,8 +74,8 @@ def pause(schedule: str, data: Path | None) -> None:
 @data_option
 def resume(schedule: str, data: Path | None) -> None:
     """End a pause."""
-    remote = Remote(data)
-    told = remote("POST", f"/schedules/{remote.id_of(schedule)}/resume")
+    api = Remote(data)
+    told = api("POST", f"/schedules/{api.id_of(schedule)}/resume")
     click.echo(f"resumed {schedule}: next at {told['scheduled_for']}")
 
 
@@ -122,8 +84,8 @@ def resume(schedule: str, data: Path | None) -> None:
 @data_option
 def run(schedule: str, data: Path | None) -> None:
     """Make an extra task of a schedule now."""
-    remote = Remote(data)
-    click.echo(f"task {remote('POST', f'/schedules/{remote.id_of(schedule)}/run')['id']}")
+    api = Remote(data)
+    click.echo(f"task {api('POST', f'/schedules/{api.id_of(schedule)}/run')['id']}")
 
 
 @schedules.command()
@@ -133,14 +95,14 @@ def run(schedule: str, data: Path | None) -> None:
 @data_option
 def preview(schedule: str, n: int, timezone: str, data: Path | None) -> None:
     """Show when a schedule fires next, or a RULE such as '0 9 * * 1-5' or FREQ=DAILY would."""
-    remote = Remote(data)
+    api = Remote(data)
     kind = "rrule" if "FREQ=" in schedule else "cron"
     if kind == "rrule" or re.match(r"@|[0-9*]\S*( \S+){4,5}$", schedule):
         sent = {kind: schedule, "timezone": timezone, "n": n}
-        told = remote("POST", "/schedules/preview", json=sent)
+        told = api("POST", "/schedules/preview", json=sent)
     else:
-        path = f"/schedules/{remote.id_of(schedule)}/preview"
-        told = remote("GET", path, params={"n": n})
+        path = f"/schedules/{api.id_of(schedule)}/preview"
+        told = api("GET", path, params={"n": n})
     click.echo(told["rule"])
     for one in told["next"]:
         flags = "  moved out of a gap" if one["gap"] else "  comes twice" if one["fold"] else ""
@@ -222,10 +184,10 @@ def apply(file: Path, prune: bool, yes: bool, data: Path | None) -> None:
     _apply(Remote(data), wanted, yes, prune)
 
 
-def _apply(remote: Remote, wanted: list[dict[str, Any]], yes: bool, prune: bool) -> None:
+def _apply(api: Remote, wanted: list[dict[str, Any]], yes: bool, prune: bool) -> None:
     from timeball.cli.schedule_diff import plan
 
-    steps = plan(wanted, remote.all(), prune)
+    steps = plan(wanted, api.all(), prune)
     for step in steps:
         click.echo("\n".join(step.words))
     same = len(wanted) - sum(step.in_file for step in steps)
@@ -235,7 +197,7 @@ def _apply(remote: Remote, wanted: list[dict[str, Any]], yes: bool, prune: bool)
     if not yes:
         click.confirm("Make these changes?", abort=True)
     for step in steps:
-        remote(step.method, step.path, **({"json": step.sent} if step.sent is not None else {}))
+        api(step.method, step.path, **({"json": step.sent} if step.sent is not None else {}))
     click.echo(f"{len(steps)} changed")
 
 

@@ -18,18 +18,18 @@ local function began(o)
   local last = redis.call('LINDEX', o.log, -1)
   if not last then return 0 end
   local at, sum = struct.unpack('<dd', last)
-  if at > now + o.window then -- the clock was put back
-    redis.call('DEL', o.log)
+  if at <= now - o.window or at > now + o.window then -- all have, or the clock was put back
+    o.left = -1
     return 0
   end
-  local base = redis.call('LINDEX', o.log, 0)
-  local first = redis.call('LINDEX', o.log, 1)
-  while first and struct.unpack('<d', first) <= now - o.window do
-    redis.call('LPOP', o.log)
-    base, first = first, redis.call('LINDEX', o.log, 1)
+  o.left = 0
+  local base, first = redis.call('LINDEX', o.log, 0), redis.call('LINDEX', o.log, 1)
+  while struct.unpack('<d', first) <= now - o.window do
+    o.left = o.left + 1
+    base, first = first, redis.call('LINDEX', o.log, o.left + 1)
   end
   local _, gone = struct.unpack('<dd', base)
-  return sum - gone, first and struct.unpack('<d', first) + o.window
+  return sum - gone, struct.unpack('<d', first) + o.window
 end
 
 local function set_rate(o, rate, per, burst, tat)
@@ -99,6 +99,8 @@ end
 -- write down that calls of an owner with a rate begin now
 local function spend(o)
   redis.call('HSET', P .. 'q:' .. o.name, 'tat', o.tat)
+  if o.left == -1 then redis.call('DEL', o.log) end
+  if o.left and o.left > 0 then redis.call('LTRIM', o.log, o.left, -1) end
   local last, cell = redis.call('LINDEX', o.log, -1), o.window / CELLS
   local at, sum = 0, 0
   if last then
