@@ -10,6 +10,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -89,44 +90,76 @@ class Signers:
         return known
 
 
+class _Plan(NamedTuple):
+    """What all calls of one spec share. `lines`: the caller's headers, then those that libcurl must not add."""
+
+    url: str
+    host: str
+    method: str
+    key_id: str | None
+    lines: tuple[bytes, ...]
+    timeout_ms: int | None
+
+
+@lru_cache(maxsize=512)
+def _plan(raw_spec: bytes) -> _Plan:
+    spec = codec.read_spec(raw_spec)
+    lines: list[bytes] = []
+    if "sc" in spec:
+        lines.append(b"Timeball-Schedule: " + spec["sc"].encode())
+        occurrence = codec.from_ms(spec["oc"]).isoformat(timespec="milliseconds")
+        lines.append(b"Timeball-Occurrence: " + occurrence.replace("+00:00", "Z").encode())
+    typed = False
+    for name, value in spec.get("h", ()):
+        lines.append(
+            f"{name}: {value}".encode("latin-1") if value else f"{name};".encode("latin-1")
+        )
+        typed = typed or name.lower() == "content-type"
+    if not typed:
+        lines.append(b"Content-Type:")  # libcurl would say that the body is a form
+    lines.append(b"Expect:")
+    url = spec["u"]
+    return _Plan(
+        url, host_of(url), spec.get("m", "POST"), spec.get("k"), tuple(lines), spec.get("t")
+    )
+
+
 class Preparer:
     """Makes requests of claimed tasks."""
 
     def __init__(self, signers: Signers, default_timeout: timedelta) -> None:
         self._signers = signers
         self._timeout_ms = round(default_timeout.total_seconds() * 1000)
+        self._now_ms, self._stamp = 0.0, 0
+        self._known: dict[tuple[str, str | None], Signer] = {}
 
     def prepare(self, claimed: Claimed, started_ms: float) -> Prepared:
-        """The request of a task, signed. `started_ms` is the store's now."""
-        spec = claimed.spec
-        project = claimed.lane.partition("/")[0]
+        """The request of a task, signed. `started_ms` is the store's now, the same for a whole claim."""
+        if started_ms != self._now_ms:
+            self._now_ms, self._stamp = started_ms, int(time.time())
+            self._known.clear()
+        plan = _plan(claimed.raw_spec)
+        who = (claimed.lane, plan.key_id)
+        signer = self._known.get(who)
+        if signer is None:
+            project = claimed.lane.partition("/")[0]
+            signer = self._known[who] = self._signers.signer(project, plan.key_id)
         task_id = id_text(claimed.id)
-        signer = self._signers.signer(project, spec.get("k"))
-        lines = signer.lines(task_id, int(time.time()), claimed.body)
-        lines.append(b"Timeball-Task: " + task_id.encode())
-        lines.append(b"Timeball-Attempt: %d" % claimed.attempt)
-        if "sc" in spec:
-            lines.append(b"Timeball-Schedule: " + spec["sc"].encode())
-            occurrence = codec.from_ms(spec["oc"]).isoformat(timespec="milliseconds")
-            lines.append(b"Timeball-Occurrence: " + occurrence.replace("+00:00", "Z").encode())
-        typed = False
-        for name, value in spec.get("h", ()):
-            lines.append(
-                f"{name}: {value}".encode("latin-1") if value else f"{name};".encode("latin-1")
-            )
-            typed = typed or name.lower() == "content-type"
-        if not typed:
-            lines.append(b"Content-Type:")  # libcurl would say that the body is a form
-        lines.append(b"Expect:")
+        lines = signer.lines(task_id, self._stamp, claimed.body)
+        lines += (
+            b"Timeball-Task: " + task_id.encode(),
+            b"Timeball-Attempt: %d" % claimed.attempt,
+            *plan.lines,
+        )
         return Prepared(
             claimed,
             started_ms,
-            spec["u"],
-            host_of(spec["u"]),
-            spec.get("m", "POST"),
+            plan.url,
+            plan.host,
+            plan.method,
             lines,
             claimed.body,
-            spec.get("t", self._timeout_ms),
+            plan.timeout_ms or self._timeout_ms,
         )
 
 
@@ -143,19 +176,20 @@ class Recorder:
 
     def __init__(self, signers: Signers, worker: str) -> None:
         self._signers, self._worker = signers, worker
-        self.counters: dict[str, dict[str, int]] = {}
+        self._tally: dict[tuple[str, int, int, int], int] = {}
+        self._trouble: dict[tuple[str, str], int] = {}
         self.hosts = HostBook()
 
     def record(self, called: Called, ended_ms: float) -> Finished:
         """What follows the call, and its line in the log."""
         prepared = called.prepared
         claimed = prepared.claimed
-        times = called.times
+        times = called.times_us
         entry: dict[str, Any] = {
             "n": claimed.attempt,
-            "o": called.outcome,
+            "o": called.outcome.value,
             "at": int(prepared.started_ms),
-            "t": [int(t * 1_000_000) for t in times],
+            "t": times,
             "w": self._worker,
         }
         status = called.status
@@ -174,7 +208,9 @@ class Recorder:
             state, due_ms = self._follow(called, ended_ms, entry)
         elif self.hosts.watched:
             self.hosts.went_well(claimed)
-        self._count(claimed, state, prepared.started_ms, times[4])
+        late_ms = int(max(0.0, prepared.started_ms - claimed.due_ms))
+        row = (claimed.lane, state, (times[4] // 1000).bit_length(), late_ms.bit_length())
+        self._tally[row] = self._tally.get(row, 0) + 1
         return Finished(claimed.id, claimed.attempt, state, due_ms, orjson.dumps(entry))
 
     def lost(self, prepared: Prepared, now_ms: float) -> Finished:
@@ -236,30 +272,35 @@ class Recorder:
 
     def _count_trouble(self, claimed: Claimed, outcome: Outcome, status: int | None) -> None:
         """Count how a call without success ended: `o:refused`, or `o:answered` and the status's hundreds."""
-        fields = self.counters.setdefault(claimed.lane.partition("/")[0], {})
         name = (
             f"o:{outcome}{status // 100}"
             if outcome is Outcome.ANSWERED and status
             else f"o:{outcome}"
         )
-        fields[name] = fields.get(name, 0) + 1
+        row = (claimed.lane, name)
+        self._trouble[row] = self._trouble.get(row, 0) + 1
 
-    def _count(self, claimed: Claimed, state: int, started_ms: float, seconds: float) -> None:
-        project = claimed.lane.partition("/")[0]
-        fields = self.counters.get(project)
-        if fields is None:
-            fields = self.counters[project] = {}
-        name = _NAMES[state]
-        fields[name] = fields.get(name, 0) + 1
-        # Buckets by powers of two of a millisecond: d3 counts calls of 4 to 8 ms, l3 such lateness.
-        bucket = f"d{int(seconds * 1000).bit_length()}"
-        fields[bucket] = fields.get(bucket, 0) + 1
-        bucket = f"l{int(max(0.0, started_ms - claimed.due_ms)).bit_length()}"
-        fields[bucket] = fields.get(bucket, 0) + 1
+    @property
+    def counters(self) -> dict[str, dict[str, int]]:
+        """What was counted since the last `take_counters`, by project.
+
+        Buckets go by powers of two of a millisecond: d3 counts calls of 4 to 8 ms, l3 such lateness.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for (lane, state, took, late), n in self._tally.items():
+            fields = found.setdefault(lane.partition("/")[0], {})
+            for name in (_NAMES[state], f"d{took}", f"l{late}"):
+                fields[name] = fields.get(name, 0) + n
+        for (lane, name), n in self._trouble.items():
+            fields = found.setdefault(lane.partition("/")[0], {})
+            fields[name] = fields.get(name, 0) + n
+        return found
 
     def take_counters(self) -> dict[str, dict[str, int]]:
-        """What was counted since the last time, by project."""
-        counters, self.counters = self.counters, {}
+        """The counters, which begin anew."""
+        counters = self.counters
+        self._tally.clear()
+        self._trouble.clear()
         return counters
 
 

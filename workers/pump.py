@@ -64,7 +64,7 @@ class Pump:
         self.recorder = Recorder(signers, worker)
         self.teller = teller
         self.results: list[Finished] = []
-        self.in_flight: dict[str, int] = {}
+        self.lanes: dict[str, int] = {}  # calls in flight by lane
         self.oldest = 0.0
         self.claim_due = 0.0
         self.heartbeat_due = 0.0
@@ -134,21 +134,24 @@ class Pump:
         if not self.results:
             self.oldest = ended_at
         for called in ended:
-            self._count(called.prepared.claimed.lane, -1)
+            lane = called.prepared.claimed.lane
+            if (n := self.lanes[lane] - 1) > 0:
+                self.lanes[lane] = n
+            else:
+                del self.lanes[lane]
             self.results.append(self.recorder.record(called, ended_ms))
         if self.teller is not None:
             self.teller.tell(ended, self.results[-len(ended) :])
         self.called += len(ended)
 
-    def _count(self, lane: str, step: int) -> None:
-        """Keep the calls in flight of a lane's queue and of its project."""
-        queue = lane.partition(keys.APART)[0]
-        for owner in (queue, queue.partition("/")[0]):
-            n = self.in_flight.get(owner, 0) + step
-            if n:
-                self.in_flight[owner] = n
-            else:
-                del self.in_flight[owner]
+    def _in_flight(self) -> dict[str, int]:
+        """The calls in flight by queue and by project."""
+        found: dict[str, int] = {}
+        for lane, n in self.lanes.items():
+            queue = lane.partition(keys.APART)[0]
+            for owner in (queue, queue.partition("/")[0]):
+                found[owner] = found.get(owner, 0) + n
+        return found
 
     def _claim(self, now: float, want: int) -> None:
         """Take due tasks and start their calls; also the heartbeat."""
@@ -161,7 +164,7 @@ class Pump:
                 max(0, want),
                 self.queue_calls,
                 self.total_calls // 2,
-                in_flight=self.in_flight,
+                in_flight=self._in_flight(),
             )
         except StoreError as error:
             self._store_failed(error)
@@ -174,7 +177,7 @@ class Pump:
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
         for claimed in claim.tasks:
-            self._count(claimed.lane, 1)
+            self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
             self.caller.start(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms
         if self.more:

@@ -125,7 +125,7 @@ def _kept(called: Called, state: int, now: float) -> _Told:
         claimed.attempt,
         claimed.attempt - claimed.base - 1,
         called.outcome.value if called.status is None else f"answered {called.status}",
-        called.times[4],
+        called.times_us[4] / 1e6,
         state,
         now,
     )

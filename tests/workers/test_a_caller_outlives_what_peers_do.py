@@ -14,7 +14,7 @@ from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
 from workers.call import Called, Caller, Prepared
 
-CLAIMED = Claimed(b"0" * 16, "p/default", 1, 0, 0.0, 0.0, {}, b"")
+CLAIMED = Claimed(b"0" * 16, "p/default", 1, 0, 0.0, 0.0, b"{}", b"")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -32,8 +32,7 @@ class Claim:
     paced: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """One result to write: what follows is `state` (a code of codec.STATES) and, for a retry, `due_ms`."""
 
     id: bytes
