@@ -86,7 +86,7 @@ def test_attempts_are_counted_by_how_they_ended(house: House, project: Project, 
         prepared = Prepared(
             claimed, claimed.due_ms + 3, "https://a.example/", "a.example", "POST", [], b"", 1000
         )
-        called = Called(prepared, outcome, status, b"", b"", False, (0, 0, 0, 0, 0.005), None)
+        called = Called(prepared, outcome, status, b"", b"", False, (0, 0, 0, 0, 5000), None)
         recorder.record(called, claimed.due_ms)
     pumps.finish(
         house.client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ import orjson
 from timeball.store import keys
 from timeball.store.codec import Claimed, decode_claimed
 from timeball.store.scripts import Arg, Client, call, store_errors
+
+_RESULT = struct.Struct("<iBd")
+"""attempt, state, due in ms: what finish.lua takes of a result besides its id and its entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,10 @@ def finish(
     `hosts` tells of hosts in trouble, by project and host: how many calls went well, how many failed,
     until when (ms) it asked for quiet, 0 if it did not, and how often calls failed in which way.
     """
-    args: list[Arg] = [pump, orjson.dumps(counters), orjson.dumps(hosts or {})]
+    heads = b"".join([_RESULT.pack(r.attempt, r.state, r.due_ms) for r in results])
+    args: list[Arg] = [pump, orjson.dumps(counters), orjson.dumps(hosts or {}), heads]
     for r in results:
-        args += (r.id, r.attempt, r.state, r.due_ms, r.entry)
+        args += (r.id, r.entry)
     answer: list[int] = call(client, "finish", prefix, args)
     return answer
 

@@ -240,6 +240,7 @@ class _Stack:
                 probe=valkey.probe(self.listen),
                 phase=_STORE,
                 patience=_STORE_SECONDS,
+                extra=valkey.tuned(self.environment),
             )
         host = self.options.host
         local = self._reached_at(host)

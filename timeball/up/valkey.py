@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from timeball.errors import ConfigError
@@ -68,6 +69,18 @@ def socket_path(folder: Folder) -> Path:
     return short / "redis.sock"
 
 
+def tuned(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the server's environment has besides.
+
+    The wheel's server uses the allocator of the C library, which keeps only 7 freed pieces of a size at
+    hand; a move that takes or ends a hundred tasks frees hundreds. Keeping more saves a fifth of the server's
+    time. Other C libraries do not know the variable.
+    """
+    return (
+        {} if "GLIBC_TUNABLES" in environ else {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
+    )
+
+
 def write_config(folder: Folder, listen: Path) -> Path:
     """Write the server's configuration and answer its path."""
     path = folder.path / "redis.conf"
@@ -83,6 +96,10 @@ def write_config(folder: Folder, listen: Path) -> Path:
         "appendonly yes",
         "appendfsync everysec",
         'save ""',
+        # Each rewrite of the file goes through all tasks, and the default begins one at 64 MB: a small backlog.
+        "auto-aof-rewrite-min-size 256mb",
+        # A fifth of a rewrite's time, and of each start's.
+        "rdbcompression no",
         "maxmemory-policy noeviction",
         "always-show-logo no",
         "loglevel warning",

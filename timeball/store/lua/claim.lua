@@ -126,6 +126,17 @@ local function due_in(lane, room)
   return ids
 end
 
+-- the first bytes of the head of a task that runs: one text for all that were tried as often
+local marks = {}
+local function mark(attempt)
+  local text = marks[attempt]
+  if not text then
+    text = struct.pack('<BHd', RUNNING, attempt + 1, now)
+    marks[attempt] = text
+  end
+  return text
+end
+
 -- Take tasks of a lane. Answers how many, when to look again if its first task forbids it now, and
 -- the owner whose slots that task waits for.
 local function serve(l, room)
@@ -164,7 +175,7 @@ local function serve(l, room)
           park(l, host, ids[i], due, till, owner)
           aside = aside + 1
         elseif due <= now then -- a task set aside and then put off stands in its own lane besides
-          redis.call('SETRANGE', names[i], 1, struct.pack('<BHd', RUNNING, attempt + 1, now))
+          redis.call('SETRANGE', names[i], '1', mark(attempt))
           held[2 * taken + 1], held[2 * taken + 2] = ids[i], value
           if owner then
             held[2 * taken + 2] = value .. '\31@' .. host

@@ -6,16 +6,20 @@
 -- ARGV[2]  counters as JSON: {project: {field: n}}
 -- ARGV[3]  hosts with trouble as JSON: {project: {host: {calls that went well, that failed, until
 --          when it asked for quiet in ms or 0, {how calls failed: n}}}}
--- ARGV[4..] 5 values a result: id, attempt, state that follows (0 scheduled, 2 succeeded, 3 dead),
---          due in ms of the retry or 0, the attempt's record
+-- ARGV[4]  for all results 13 bytes each: attempt, state that follows (0 scheduled, 2 succeeded,
+--          3 dead), due in ms of the retry or 0
+-- ARGV[5..] 2 values a result: id, the attempt's record
 -- Answers one code a result: 1 written, 0 late (only the log was written), -1 the task is gone.
 local now = clock()
-local lease = P .. 'lease:' .. ARGV[1]
+local lease, results = P .. 'lease:' .. ARGV[1], ARGV[4]
 local ids, names = {}, {}
-for i = 4, #ARGV, 5 do
-  ids[#ids + 1] = ARGV[i]
-  names[#names + 1] = P .. 't:' .. ARGV[i]
+for i = 5, #ARGV, 2 do
+  local id = ARGV[i]
+  ids[#ids + 1] = id
+  names[#names + 1] = P .. 't:' .. id
 end
+-- a number that goes into a command is written as text each time, and slowly
+local now_text, ended_at = string.format('%.17g', now), struct.pack('<d', now)
 local TROUBLED = 1000 -- hosts in trouble that a project's list holds: those of last
 local lanes, records = {}, {}
 if #ids > 0 then
@@ -25,10 +29,14 @@ end
 local out, freed, gone, retries, ended, written = {}, {}, {}, {}, {}, {}
 
 local fresh = false -- whether there is anything that was not written before
-local known = {}
-local function ordered(lane)
-  if known[lane] == nil then known[lane] = is_ordered(lane) end
-  return known[lane]
+local known = {} -- what is to be known of a lane, by lane
+local function facts_of(lane)
+  local facts = known[lane]
+  if not facts then
+    facts = { ordered = is_ordered(lane), ends = P .. 'end:' .. lane:match('^[^/]*') .. ':' }
+    known[lane] = facts
+  end
+  return facts
 end
 
 -- the lane of a lease, which names the host behind it when the call counts for that too
@@ -40,11 +48,13 @@ end
 
 -- The head is patched as text, not unpacked: this runs for every call. See HEAD for the places.
 local function write(j)
-  local record, lane, at = records[j], home(lanes[j]), 5 * j - 1
+  local record, lane = records[j], home(lanes[j])
   if not record then return -1 end
-  local _, was, attempt = struct.unpack('<BBH', record)
-  local flags, entry = record:byte(15), ARGV[at + 4]
-  if not lane or was ~= RUNNING or attempt ~= tonumber(ARGV[at + 1]) then
+  local version, was, attempt = struct.unpack('<BBH', record)
+  local number, state, due = struct.unpack('<i4Bd', results, 13 * j - 12)
+  local lost, flags = record:byte(14, 15)
+  local entry = ARGV[2 * j + 4]
+  if not lane or was ~= RUNNING or attempt ~= number then
     -- sent once more because the answer was lost?
     if record:sub(-#entry) == entry or redis.call('LINDEX', P .. 'a:' .. ids[j], -1) == entry then
       return 1
@@ -55,29 +65,28 @@ local function write(j)
     return 0
   end
   fresh = true
-  local state = tonumber(ARGV[at + 2])
+  local facts = facts_of(lane)
   written[#written + 1] = names[j]
   if state == SCHEDULED then
-    local due = tonumber(ARGV[at + 3])
     redis.call('RPUSH', P .. 'a:' .. ids[j], entry)
     if bit.band(flags, TELLS) > 0 then tell(ids[j], state, now, entry) end
-    if not ordered(lane) then redis.call('ZADD', P .. 'lane:' .. lane, due, ids[j]) end
+    if not facts.ordered then redis.call('ZADD', P .. 'lane:' .. lane, due, ids[j]) end
     retries[lane] = math.min(retries[lane] or HELD, due)
     written[#written + 1] = record:sub(1, 1) .. '\0' .. record:sub(3, 13) .. '\0'
       .. string.char(bit.bor(flags, EARLIER)) .. record:sub(16, 28)
       .. struct.pack('<d', due) .. record:sub(37)
     return 1
   end
-  if ordered(lane) then redis.call('ZREM', P .. 'lane:' .. lane, ids[j]) end
-  written[#written + 1] = record:sub(1, 1) .. string.char(state) .. record:sub(3, 13) .. '\0'
-    .. record:sub(15, 44) .. struct.pack('<d', now) .. record:sub(53) .. entry
-  local key = P .. 'end:' .. lane:match('^[^/]*') .. ':' .. state
-  local list = ended[key]
+  if facts.ordered then redis.call('ZREM', P .. 'lane:' .. lane, ids[j]) end
+  local middle = lost == 0 and record:sub(3, 44) or record:sub(3, 13) .. '\0' .. record:sub(15, 44)
+  written[#written + 1] = string.char(version, state) .. middle .. ended_at
+    .. record:sub(53) .. entry
+  local list = facts[state]
   if not list then
     list = {}
-    ended[key] = list
+    facts[state], ended[#ended + 1] = list, { facts.ends .. string.format('%d', state), list }
   end
-  list[#list + 1], list[#list + 2] = now, ids[j]
+  list[#list + 1], list[#list + 2] = now_text, ids[j]
   if bit.band(flags, NAMED + OCCURRENCE + TELLS) > 0 then
     local h = unpack_head(record)
     if bit.band(flags, TELLS) > 0 then tell(ids[j], state, now, entry) end
@@ -96,7 +105,7 @@ for j = 1, #ids do
   end
 end
 if #written > 0 then redis.call('MSET', unpack(written)) end
-for key, list in pairs(ended) do redis.call('ZADD', key, unpack(list)) end
+for _, one in ipairs(ended) do redis.call('ZADD', one[1], unpack(one[2])) end
 if #gone > 0 then redis.call('HDEL', lease, unpack(gone)) end
 for held, n in pairs(freed) do free(held, n, now) end
 for lane, due in pairs(retries) do show(kind_of(lane), lane, due) end
