@@ -179,7 +179,7 @@ class Settings:
         "Further addresses of this machine, where own_ports are closed as well; loopback is always one.",
     )
     ca_file: str | None = _setting(
-        _text, None, "A PEM file of further certificate authorities to trust."
+        _text, None, "A PEM file of certificate authorities that calls trust beside the system's."
     )
     pump_calls: int = _setting(
         _whole(1, 5000), 200, "Calls that one lane may have in flight in one pump."

@@ -11,12 +11,16 @@ microsecond each, and most of the time there is something to do for a good part 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
+import ssl
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 import pycurl
 
@@ -127,8 +131,8 @@ class _Slot:
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
         curl.setopt(pycurl.HEADERFUNCTION, self.headers.append)  # libcurl ends at 300 kB
         curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
-        if caller.ca_file:
-            curl.setopt(pycurl.CAINFO, caller.ca_file)
+        if caller.trusted is not None:
+            curl.setopt(pycurl.CAINFO, caller.trusted.name)
 
     def raw_headers(self) -> bytes:
         """The last block of headers, without its status line."""
@@ -176,6 +180,24 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
+def trust(ca_file: str) -> IO[bytes]:
+    """A file of the system's roots and those of `ca_file`; it goes when it is closed.
+
+    libcurl takes one file, and parses it anew for each connection unless it is a file. Raises OSError.
+    """
+    found = ssl.get_default_verify_paths()
+    roots = next((p for p in (found.cafile, *_ROOTS) if p and os.path.exists(p)), None)
+    made = tempfile.NamedTemporaryFile(prefix="timeball-roots-", suffix=".pem")  # noqa: SIM115 (the caller closes it)
+    for path in filter(None, (roots, ca_file)):
+        made.write(Path(path).read_bytes() + b"\n")
+    made.flush()
+    return made
+
+
+_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+"""Where distributions keep the roots, for a Python that was built elsewhere."""
+
+
 class Caller:
     """Many calls at once in one thread.
 
@@ -195,7 +217,7 @@ class Caller:
         self.guard = guard
         self.connect_timeout_ms = connect_timeout_ms
         self.keep_bytes, self.read_bytes = keep_bytes, read_bytes
-        self.ca_file = ca_file
+        self.trusted = None if ca_file is None else trust(ca_file)
         self.busy = 0
         self._posts: list[_Slot] = []
         self._others: list[_Slot] = []
@@ -294,6 +316,8 @@ class Caller:
         self._multi.close()
         self.sockets.close()
         self._epoll.close()
+        if self.trusted is not None:
+            self.trusted.close()
 
     def _collect(self) -> list[Called]:
         ended = []
@@ -349,11 +373,16 @@ def _set_method(curl: Any, method: str, body: bytes) -> None:
         curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
+_UNSAID = {100: "a header of the response is longer than is taken"}
+"""libcurl's code CURLE_TOO_LARGE comes without words."""
+
+
 def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Outcome, str]:
     if slot.blocked is not None:
         return Outcome.BLOCKED, slot.blocked
     if slot.over:
         return Outcome.TOO_LARGE, f"the response is larger than {slot.caller.read_bytes} bytes"
+    message = message or _UNSAID.get(code, f"libcurl gave up with its code {code}")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return Outcome.TIMED_OUT, message
     if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:
