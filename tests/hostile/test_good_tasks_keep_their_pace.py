@@ -1,4 +1,4 @@
-"""A minute beside every kind of hostile endpoint: good tasks keep their pace, workers their memory and their life."""
+"""A minute beside all hostile endpoints: good tasks keep their pace, workers their memory and their life."""
 
 from __future__ import annotations
 
@@ -103,6 +103,7 @@ def test_a_minute_of_hostile_endpoints(tmp_path: Path) -> None:
     assert same, "a worker was replaced"
     assert all(len(calls) == 1 for calls in ledger.values()), "a good task was called twice"
     assert endpoints.intruders == []
+    assert {attack.sent[one] for one in ends} == set(KINDS), "a kind was never called"
     for one, (outcome, seconds) in ends.items():
         kind = KINDS[attack.sent[one]]
         assert outcome in kind.expected, (kind.name, outcome)
@@ -110,17 +111,11 @@ def test_a_minute_of_hostile_endpoints(tmp_path: Path) -> None:
 
 
 def _ends(stack: Stack, ids: list[str]) -> dict[str, tuple[str, float]]:
-    """How each hostile task's only attempt ended, and after how many seconds."""
+    """How the hostile tasks ended, and after how many seconds. Those whose host's breaker is open wait."""
     client, found = Client(stack.url, stack.key), {}
-    deadline = time.monotonic() + 30
     for one in ids:
-        log: list[dict[str, object]] = []
-        while not log:
-            assert time.monotonic() < deadline, "a hostile task has not ended"
-            status, _, answer = client.send("GET", f"/v2/tasks/{one}/attempts", b"")
-            assert status == 200, answer
-            log = json.loads(answer)
-        timing = log[0]["timing"]
-        assert isinstance(timing, dict)
-        found[one] = str(log[0]["outcome"]), timing["total"] / 1000
+        status, _, answer = client.send("GET", f"/v2/tasks/{one}/attempts", b"")
+        assert status == 200, answer
+        for attempt in json.loads(answer):
+            found[one] = attempt["outcome"], attempt["timing"]["total"] / 1000
     return found
