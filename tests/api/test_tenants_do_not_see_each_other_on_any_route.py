@@ -72,6 +72,10 @@ MAKERS: dict[tuple[str, str], tuple[Callable[[Tenant], str], str]] = {
         lambda t: t.make("mergent", "/tasks/bulk", {"action": "cancel", "filter": {"queue": "q"}}),
         "0123456789abcdef",
     ),
+    ("mergent", "key_id"): (
+        lambda t: t.make("mergent", "/keys", {"label": "another"}),
+        "ABCDEFGH",
+    ),
     ("spaaza", "task_id"): (
         lambda t: t.make(
             "spaaza",
@@ -93,7 +97,7 @@ MAKERS: dict[tuple[str, str], tuple[Callable[[Tenant], str], str]] = {
 }
 """How a thing that a path names is made, and the name of one that is nowhere."""
 
-SHARED_NAMES = {("mergent", "name"), ("spaaza", "index")}
+SHARED_NAMES = {("mergent", "name"), ("mergent", "host"), ("spaaza", "index")}
 """Names that each tenant has for itself: another's thing of the same name is not there, or is one's own."""
 
 
@@ -126,12 +130,15 @@ def theirs(app: App, house: House) -> Tenant:
 
 def example(operation: dict[str, Any], tenant: Tenant) -> Any:
     """A body that the route takes, if it takes one."""
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    asked = operation.get("requestBody", {"required": False})
+    if not asked["required"]:
+        return None
+    content = asked["content"]["application/json"]
     for one in content.get("examples", {}).values():
         return one["value"]
     if content.get("schema", {}).get("$ref", "").endswith("SavedInput"):
         return {"name": "s", "segment": {**SEGMENT, "chain_id": tenant.chain}}
-    return {"queue": "q"} if content else None
+    return {"queue": "q"}
 
 
 def said(answer: TestResponse) -> tuple[int, str, dict[str, str]]:
