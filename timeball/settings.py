@@ -20,7 +20,7 @@ PREFIX = "TIMEBALL_"
 CLIENT = frozenset({"TIMEBALL_URL", "TIMEBALL_KEY"})
 """No settings: they tell commands that speak to the API where it is, and with which key."""
 
-SECRETS = frozenset({"SECRET", "METRICS_TOKEN"})
+SECRETS = frozenset({"SECRET", "ADMIN_PASSWORD", "METRICS_TOKEN"})
 """Settings whose values are never shown."""
 
 
@@ -116,6 +116,13 @@ def _token_or_open(value: str) -> str:
         raise ValueError(f"must be `open`, or a token: it {error}") from None
 
 
+def _password(value: str) -> str:
+    value = value.strip()
+    if len(value) < 12:
+        raise ValueError("must have at least 12 characters")
+    return value
+
+
 def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -149,6 +156,12 @@ class Settings:
         None,
         "The master secret: encrypts signing secrets at rest, signs cursors and links. "
         "At least 32 characters; losing it loses the signing secrets.",
+    )
+    admin_password: str | None = _setting(
+        _password,
+        None,
+        "With it `admin` may sign in to the dashboard; without it, those with a link and members may. "
+        "At least 12 characters.",
     )
     shards: int = _setting(
         _whole(1, 64), 1, "Into how many shards projects are spread; fixed at install."
@@ -324,6 +337,22 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if faults:
         raise ConfigError(faults)
     return Settings(**values)
+
+
+def sources(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where each setting comes from, by its field: the variable, the file it names, or `default`."""
+    environ = os.environ if environ is None else environ
+    found = {}
+    for one in fields(Settings):
+        variable = PREFIX + one.name.upper()
+        if environ.get(variable):
+            found[one.name] = "environment"
+        elif environ.get(variable + "_FILE"):
+            found[one.name] = f"file {environ[variable + '_FILE']}"
+        else:
+            changed = getattr(settings, one.name) != one.default
+            found[one.name] = "set at the start" if changed else "default"
+    return found
 
 
 def _closest(name: str, known: Mapping[str, object]) -> str | None:

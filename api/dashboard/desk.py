@@ -36,6 +36,7 @@ NAV = (
     ("dead", "Dead", Role.VIEWER),
     ("exports", "Exports", Role.VIEWER),
     ("keys", "Keys", Role.ADMIN),
+    ("settings", "Settings", Role.ADMIN),
     ("system", "System", Role.VIEWER),
 )
 """Pages by route, as the head of each lists them, and who may see them."""
@@ -52,6 +53,7 @@ WITHIN = {
         *("segments", "new_segment", "create_segment", "edit_segment", "save_segment"),
     ),
     "keys": ("key_create", "key_verb", "signing_verb"),
+    "settings": ("make_link",),
     "system": ("audit",),
 }
 """Pages that belong to those of NAV."""

@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound as NoPage
 
 from api.answers import request_id
 from api.dashboard import (
-    admin,
+    audit,
     bulk,
     dead,
     entry,
@@ -24,7 +24,9 @@ from api.dashboard import (
     queues,
     schedules,
     segments,
+    settings,
     sources,
+    system,
     task_form,
     tasks,
 )
@@ -58,7 +60,9 @@ ROUTES: tuple[Route, ...] = (
     *export_form.ROUTES,
     *exports.ROUTES,
     *keys.ROUTES,
-    *admin.ROUTES,
+    *settings.ROUTES,
+    *system.ROUTES,
+    *audit.ROUTES,
 )
 
 log = logs.get(__name__)

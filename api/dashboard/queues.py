@@ -77,28 +77,29 @@ def queue_purge(visit: Visit, name: str) -> Response:
 def queue_limits(visit: Visit, name: str) -> Response:
     """Replace a queue's limits."""
     state: QueueState = verbs.get_queue(visit.house, visit.project.id, name)
-    limits = replace(_limits(), paused=state.limits.paused)
+    limits = replace(limits_of_form(), paused=state.limits.paused)
     verbs.set_limits(visit.house, visit.project.id, name, limits)
     before, after = limits_in_words(state.limits), limits_in_words(limits)
     visit.wrote("limit queue", name, before, after)
     return visit.go(url_for("dashboard.queues"), f"Limits of {name}: {after}.")
 
 
-def _limits() -> Limits:
+def limits_of_form() -> Limits:
     """The limits of the form. Raises InvalidField."""
-    rate = _number("rate")
+    rate = number_of_form("rate")
     per = request.form.get("per", "").strip()
     span = rules.span(per, "per", SHORTEST, LONGEST) if per else timedelta(seconds=1)
     return Limits(
         rate=rate,
         per=span,
-        burst=_number("burst") or 1,
-        concurrency=_number("concurrency"),
-        key_concurrency=_number("key_concurrency"),
+        burst=number_of_form("burst") or 1,
+        concurrency=number_of_form("concurrency"),
+        key_concurrency=number_of_form("key_concurrency"),
     )
 
 
-def _number(name: str) -> int | None:
+def number_of_form(name: str) -> int | None:
+    """A whole number of the form; None when it was left empty. Raises InvalidField."""
     text = request.form.get(name, "").strip()
     if not text:
         return None

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from timeball.dispatch.house import House
 from timeball.ids import token
 from timeball.model.visitor import Role, Visitor
-from timeball.store import logins
+from timeball.store import codec, logins
 
 COOKIE = "timeball_session"
 TOLD = "timeball_told"
@@ -49,19 +49,20 @@ class Sessions:
     def begin(self, visitor: Visitor, answer: Response, request: Request) -> Session:
         """Give the visitor a session of his own."""
         session = self._session(token(20), visitor)
-        text = self._cookies.dumps([session.id, visitor.name, visitor.role])
+        began_ms = codec.to_ms(logins.real_now())
+        text = self._cookies.dumps([session.id, visitor.name, visitor.role, began_ms])
         self._set(answer, request, COOKIE, text, LIFE)
         return session
 
     def find(self, house: House, request: Request) -> Session | None:
         """The session of a request; None without one that is alive. Raises StoreUnavailable."""
         found = _load(self._cookies, request.cookies.get(COOKIE), LIFE)
-        if found is None:
+        if not isinstance(found, list) or len(found) != 4:
             return None
-        session_id, name, role = found
+        session_id, name, role, began_ms = found
         now = time.monotonic()
         if self._alive.get(session_id, 0.0) < now:
-            if logins.has_ended(house.client, session_id):
+            if logins.has_ended(house.client, session_id, name, began_ms):
                 return None
             if len(self._alive) >= KNOWN_LIMIT:
                 self._alive.clear()

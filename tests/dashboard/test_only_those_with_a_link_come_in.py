@@ -130,7 +130,7 @@ def test_a_viewer_looks_and_changes_nothing(
             if f not in ("/dashboard/logout", "/dashboard/tasks", "/dashboard/dead")
         ] == []
     assert "TIMEBALL_SECRET" not in viewer.get("/dashboard/system").text
-    for path in ("/keys", "/audit", "/tasks/new", "/schedules/new"):
+    for path in ("/keys", "/settings", "/audit", "/tasks/new", "/schedules/new"):
         viewer.get(f"/dashboard{path}", 403)
     viewer.post(f"{page_of(task)}/cancel", 403)
     viewer.post("/dashboard/tasks", 403, verb="delete")
@@ -171,8 +171,8 @@ def test_a_key_is_shown_once_and_revoked(browser: Browser, house: House, project
     assert projects.authenticate(house.client, match[0]) is None
 
 
-def test_no_secret_is_on_the_system_page(app: App, settings: Settings, house: House) -> None:
-    page = Browser(app, house).get("/dashboard/system").text
+def test_no_secret_is_on_the_settings_page(app: App, settings: Settings, house: House) -> None:
+    page = Browser(app, house).get("/dashboard/settings").text
     assert settings.secret is not None
     assert settings.secret not in page
     assert "set, hidden" in page

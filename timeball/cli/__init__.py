@@ -16,6 +16,7 @@ from timeball.cli.health import health
 from timeball.cli.hosts import hosts
 from timeball.cli.keys import keys
 from timeball.cli.login import login
+from timeball.cli.members import members
 from timeball.cli.queues import queues
 from timeball.cli.schedules import schedules
 from timeball.cli.sources import sources
@@ -38,6 +39,7 @@ cli.add_command(keys)
 cli.add_command(health)
 cli.add_command(clock)
 cli.add_command(login)
+cli.add_command(members)
 cli.add_command(schedules)
 cli.add_command(sources)
 cli.add_command(queues)

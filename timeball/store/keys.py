@@ -55,7 +55,9 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `used` | hash | id of a key to the instant of its last use, right to a minute | for ever |
 | `pid:<name>` | string | name of a project to its id | for ever |
 | `login:<digest>` | string | visitor whom a link to the dashboard lets in, once | 15 minutes |
-| `logins:<address>` | string | tries to sign in from an address | a minute |
+| `logins:...` | string | tries to sign in from an address, for a name, in all | a minute |
+| `members` | hash | name to role and hash of the password of who may sign in | for ever |
+| `outs` | hash | name to the instant until which all its sessions have ended | for ever |
 | `out:<session>` | string | a session of the dashboard that was ended | as its cookie |
 | `audit` | list | the last 10,000 writes made on the dashboard | for ever |
 """

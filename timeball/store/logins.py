@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -18,6 +19,7 @@ TRIES_A_MINUTE = 20
 """How often one address may come with a link that is not alive."""
 AUDIT_KEPT = 10_000
 TEXT_KEPT = 500
+SEARCHED_AT_ONCE = 1000
 
 
 def make_link(client: Client, visitor: Visitor) -> str:
@@ -64,10 +66,19 @@ def end_session(client: Client, session_id: str, life: timedelta) -> None:
         client.set(f"{PREFIX}out:{session_id}", 1, ex=life)
 
 
-def has_ended(client: Client, session_id: str) -> bool:
-    """Whether a session was signed out."""
+def end_all_sessions(client: Client, name: str) -> None:
+    """End every session that somebody of this name has begun until now."""
     with store_errors():
-        return bool(client.exists(f"{PREFIX}out:{session_id}"))
+        client.hset(f"{PREFIX}outs", name, codec.to_ms(real_now()))
+
+
+def has_ended(client: Client, session_id: str, name: str, began_ms: int) -> bool:
+    """Whether a session was signed out, or all of its visitor's were."""
+    with store_errors(), client.pipeline(transaction=False) as pipe:
+        pipe.exists(f"{PREFIX}out:{session_id}")
+        pipe.hget(f"{PREFIX}outs", name)
+        out, all_out = pipe.execute()
+    return bool(out) or (all_out is not None and began_ms <= int(all_out))
 
 
 def write_down(client: Client, line: Written) -> None:
@@ -98,6 +109,22 @@ def audit(client: Client, start: int, count: int) -> list[Written]:
         at_ms, name, role, *rest = orjson.loads(raw)
         out.append(Written(codec.from_ms(at_ms), name, Role(role), *rest))
     return out
+
+
+def search(
+    client: Client, wanted: Callable[[Written], bool], start: int, count: int
+) -> tuple[list[Written], int | None]:
+    """Lines of the audit log that are wanted, newest first, from a place on; and the place of the next one."""
+    out: list[Written] = []
+    place = start
+    while lines := audit(client, place, SEARCHED_AT_ONCE):
+        for number, line in enumerate(lines):
+            if wanted(line):
+                if len(out) == count:
+                    return out, place + number
+                out.append(line)
+        place += len(lines)
+    return out, None
 
 
 def real_now() -> datetime:

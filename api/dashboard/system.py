@@ -1,0 +1,88 @@
+"""The system: what a look at it finds, the store, the processes, the versions."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from flask import Response
+
+from api.dashboard import shown
+from api.dashboard.desk import Visit
+from api.health import SILENT_AFTER_SECONDS, what_is_missing
+from timeball import __version__
+from timeball.dispatch import findings
+from timeball.dispatch.findings import Finding, Weight
+from timeball.model.visitor import Role
+from timeball.store import figures, logins, roll
+
+KNOWN_SECONDS = 1.0
+PACKAGES = ("celery", "kombu", "redis", "pycurl", "flask", "granian", "flower")
+
+
+def system(visit: Visit) -> Response:
+    """The page."""
+    house = visit.house
+    info = visit.desk.cache.get(
+        "info", KNOWN_SECONDS, lambda: figures.memory_and_persistence(house.client)
+    )
+    crew = roll.roll(house.client)
+    found = [Finding(Weight.BAD, words) for words in what_is_missing(house)]
+    found += findings.look(house, info, crew, logins.real_now())
+    return visit.page(
+        "system.html",
+        found=found,
+        store=_store_facts(info),
+        memory=_memory(info),
+        versions=_versions(info),
+        crew=crew,
+        silent_after=SILENT_AFTER_SECONDS,
+    )
+
+
+def _number(info: dict[str, str], name: str) -> int:
+    text = info.get(name, "0")
+    return int(text) if text.isdigit() else 0
+
+
+def _memory(info: dict[str, str]) -> tuple[float, str]:
+    """How full the store is, of 1000, and in words; of its limit, or else of the machine."""
+    used, limit = _number(info, "used_memory"), _number(info, "maxmemory")
+    machine = _number(info, "total_system_memory")
+    whole = limit or machine
+    of = shown.size(limit) if limit else f"no limit (the machine has {shown.size(machine)})"
+    return (min(1000.0, 1000 * used / whole) if whole else 0.0), f"{shown.size(used)} of {of}"
+
+
+def _store_facts(info: dict[str, str]) -> list[tuple[str, str]]:
+    on = {"1": "on", "0": "off"}
+    return [
+        ("Up for", shown.span(float(_number(info, "uptime_in_seconds")))),
+        ("Memory at its peak", shown.size(_number(info, "used_memory_peak"))),
+        ("When full", info.get("maxmemory_policy", "?")),
+        ("Append-only file", on.get(info.get("aof_enabled", ""), "?")),
+        ("Last write of it", info.get("aof_last_write_status", "?")),
+        ("Size of it", shown.size(_number(info, "aof_current_size"))),
+        ("Clients", info.get("connected_clients", "?")),
+        ("Commands a second", info.get("instantaneous_ops_per_sec", "?")),
+    ]
+
+
+def _versions(info: dict[str, str]) -> list[tuple[str, str]]:
+    server = "Valkey" if "valkey_version" in info else "Redis"
+    return [
+        ("Timeball", __version__),
+        (server, info.get(f"{server.lower()}_version", "?")),
+        ("Python", platform.python_version()),
+        *((name.capitalize(), _version(name)) for name in PACKAGES),
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+ROUTES = (("GET", "/system", "system", system, Role.VIEWER),)
