@@ -9,8 +9,8 @@ a suspicious text is read again, ten times slower, by the standard library.
 from __future__ import annotations
 
 import json
-import queue
 import re
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,21 +18,17 @@ import orjson
 from werkzeug.exceptions import (
     BadRequest,
     RequestEntityTooLarge,
-    ServiceUnavailable,
+    RequestTimeout,
     UnsupportedMediaType,
 )
+
+from api.slow import HURRY_SECONDS, turns
 
 DEPTH_LIMIT = 254
 """How deep JSON may be nested: what orjson can write again."""
 FORM_FIELDS_LIMIT = 200
-READERS_LIMIT = 24
-"""Bodies read at once. Each holds a thread for as long as its sender pleases, and `timeball api` has 32: the rest
-stay free for requests without a body."""
 
 _READ_AT_ONCE = 64 * 1024
-_READERS: queue.SimpleQueue[None] = queue.SimpleQueue()  # a tenth of a semaphore's cost
-for _ in range(READERS_LIMIT):
-    _READERS.put(None)
 
 _FORM = "application/x-www-form-urlencoded"
 _ROUNDED = re.compile(rb"e\+[0-9]+[,}\]]")
@@ -43,8 +39,8 @@ def read(environ: dict[str, Any], limit_bytes: int) -> bytes:
     """The body of a request, with or without a Content-Length.
 
     Raises RequestEntityTooLarge as soon as it is known to be longer than the limit, BadRequest when it ends
-    early, UnsupportedMediaType when it is compressed (a bomb costs its sender nothing), ServiceUnavailable when
-    too many senders are slow.
+    early, RequestTimeout when it comes too slowly, UnsupportedMediaType when it is compressed (a bomb costs its
+    sender nothing), ServiceUnavailable when too many senders are slow.
     """
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("identity", ""):
         raise UnsupportedMediaType("a compressed body is not taken: send it without")
@@ -58,19 +54,21 @@ def read(environ: dict[str, Any], limit_bytes: int) -> bytes:
             raise too_large(limit_bytes)
     elif not environ.get("wsgi.input_terminated"):
         return b""
-    try:
-        turn = _READERS.get(timeout=1.0)
-    except queue.Empty:
-        message = "too many bodies are being sent slowly: try again"
-        raise ServiceUnavailable(message, retry_after=1) from None
+    turn = turns.take(environ, limit_bytes if length is None else length)
     try:
         if length is None:
             return _read_to_end(environ["wsgi.input"], limit_bytes)
         return _read_stated(environ["wsgi.input"], length)
+    except BadRequest:
+        if time.monotonic() - turn.since >= HURRY_SECONDS:
+            raise RequestTimeout(
+                "the body came too slowly, or broke off: send it at once"
+            ) from None
+        raise
     except OSError as error:
         raise BadRequest("the body broke off") from error
     finally:
-        _READERS.put(turn)
+        turns.give(turn)
 
 
 def too_large(limit_bytes: int) -> RequestEntityTooLarge:

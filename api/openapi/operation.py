@@ -144,7 +144,7 @@ def _answers(path: str, operation: Operation, scope: Scope) -> dict[str, Any]:
     if "<" in path:
         faults.add(404)
     if operation.body is not None:
-        faults |= {400, 413, 415, 422}
+        faults |= {400, 408, 413, 415, 422}
     if operation.query or operation.headers:
         faults.add(422)
     for status in sorted(faults):

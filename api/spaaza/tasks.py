@@ -13,6 +13,7 @@ from api import body
 from api.answers import nothing, reply
 from api.auth import Caller
 from api.door import Door
+from api.slow import turns
 from api.spaaza import read
 from api.spaaza.dump import dump_export, dump_state
 from api.spaaza.errors import speak
@@ -90,7 +91,8 @@ class Exports:
     def execute(self, caller: Caller, request: Request, task_id: str) -> Response:
         """Run an export now and wait; 202 when it still runs after that."""
         house = self.door.house
-        export, ended = exports.execute(house, caller.project, _number(task_id))
+        with turns.patient(request.environ):
+            export, ended = exports.execute(house, caller.project, _number(task_id))
         if not ended:
             return reply(dump_state(export, Code.INPROGRESS), 202)
         # One that repeats waits for its next run already; the caller asks how this one went.
