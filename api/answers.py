@@ -52,6 +52,9 @@ def _answer(text: bytes, status: int, headers: tuple[tuple[str, str], ...]) -> A
     every._list += headers
     every._list += SAFETY
     every._list.append(("X-Request-Id", request_id()))
+    told = request.environ.get("timeball.rate")
+    if told is not None:
+        every._list += told
     if text:
         every._list.append(("Content-Length", str(len(text))))
     answer = Answer(None, _STATUS[status], every)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from flask import Flask, Request, current_app
 from werkzeug.routing import MapAdapter
 
+from api.allowance import Quotas, Rate
 from api.auth import Doorman
 from api.cursors import Signer
 from timeball.dispatch.house import House, open_house
@@ -51,6 +52,17 @@ class Door:
             self.settings.own_ports,
             self.settings.own_addresses,
         )
+
+    @cached_property
+    def rate(self) -> Rate | None:
+        """Counts the requests of keys, where they are limited."""
+        limit = self.settings.key_requests_per_minute
+        return Rate(limit) if limit else None
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """What projects may have."""
+        return Quotas(self.settings)
 
     @cached_property
     def signer(self) -> Signer:

@@ -237,6 +237,19 @@ class Settings:
     body_limit_bytes: int = _setting(
         _whole(1024, 64 * 1024 * 1024), 1024 * 1024, "The largest body of a task."
     )
+    key_requests_per_minute: int = _setting(
+        _whole(0, 1_000_000_000),
+        0,
+        "Requests that one API key may make in a minute of each API process; 0 is no limit.",
+    )
+    quota_waiting_tasks: int = _setting(
+        _whole(0, 1_000_000_000),
+        0,
+        "Waiting tasks that one project may have before the API refuses more; 0 is no limit.",
+    )
+    quota_schedules: int = _setting(
+        _whole(0, 1_000_000_000), 0, "Schedules that one project may have; 0 is no limit."
+    )
     retention_succeeded: timedelta = _setting(
         _days(0.001, 3650), timedelta(days=3), "Days to keep succeeded and cancelled tasks."
     )

@@ -135,6 +135,7 @@ class Tasks:
         self, caller: Caller, drafts: list[Draft], *, first_alone: bool = False
     ) -> list[Submitted]:
         house, project = self.door.house, caller.project
+        self.door.quotas.tasks(house, project, len(drafts))
         if len(drafts) == 1:
             return intake.submit(house, project, drafts)
         taken: list[Submitted] = []
@@ -280,6 +281,8 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
         current = request._get_current_object()  # type: ignore[attr-defined]
         authorization = current.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
+        if door.rate is not None:
+            door.rate.count(caller.key_id, current.environ)
         if other is not None and caller.pair and id_bytes(path.get("task_id", "")) is None:
             return other(caller, current, **path)
         return verb(Call(caller, current), **path)

@@ -53,6 +53,7 @@ class Schedules:
         """Take a schedule in."""
         fields = self.reader.fields(self._sent(call))
         fields["key_id"] = call.caller.key_id
+        self.door.quotas.schedules(self.door.house, call.caller.project)
         schedule = schedules.create(self.door.house, call.caller.project, fields)
         _say("a schedule was made", call, schedule.id)
         return self._one(call, schedule, 201)

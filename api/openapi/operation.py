@@ -63,6 +63,7 @@ _WHEN = {
     413: "The body is larger than is taken.",
     415: "The body is compressed, or of a kind that is not taken.",
     422: "Fields are wrong: `errors` names each.",
+    429: "Too many requests of this key, or a quota of the project is used up: see Retry-After.",
     503: "The store cannot be reached or is full, or too many bodies are being sent slowly; try again.",
 }
 
@@ -138,7 +139,7 @@ def _answers(path: str, operation: Operation, scope: Scope) -> dict[str, Any]:
             "description": HTTPStatus(status).phrase,
             "content": {JSON: {"schema": shape}},
         }
-    faults = {401, 503, *operation.faults}
+    faults = {401, 429, 503, *operation.faults}
     if scope is not Scope.READ:
         faults.add(403)
     if "<" in path:

@@ -22,7 +22,9 @@ _NAMES = {
     410: "gone",
     413: "too_large",
     415: "unsupported_media_type",
+    408: "too_slow",
     422: "invalid_fields",
+    429: "too_many_requests",
     503: "unavailable",
 }
 

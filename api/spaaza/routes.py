@@ -79,6 +79,8 @@ def _guarded(door: Door, verb: Callable[..., Response], scope: Scope) -> Callabl
     def view(**path: str) -> Response:
         authorization = request.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
+        if door.rate is not None:
+            door.rate.count(caller.key_id, request.environ)
         return verb(caller, request, **path)
 
     return view

@@ -57,6 +57,11 @@ def create(house: House, project: str, fields: Mapping[str, Any]) -> Schedule:
     return written
 
 
+def count(house: House, project: str) -> int:
+    """How many schedules a project has."""
+    return schedules.count(house.client, house.prefix(project), project)
+
+
 def check(schedule: Schedule) -> Rule:
     """The rule of a schedule as somebody wants it. Raises InvalidField on the field that is wrong."""
     rule = agenda.rule_of(schedule)

@@ -145,6 +145,12 @@ def find(
     return Page(found, ids[limit - 1] if len(ids) > limit else None)
 
 
+def count(client: Client, prefix: str, project: str) -> int:
+    """How many schedules a project has."""
+    with store_errors():
+        return int(client.zcard(f"{prefix}schedules:{project}"))
+
+
 def get_many(client: Client, prefix: str, ids: Sequence[str]) -> list[Schedule]:
     """The schedules of ids, in order; those that are gone are left out."""
     if not ids:

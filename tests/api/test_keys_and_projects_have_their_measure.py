@@ -1,0 +1,94 @@
+"""A key's requests are counted where they are limited, and a project gets no more than its quota."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from api import allowance
+from api.app import create_app
+from tests.api.conftest import URL, Api
+from timeball.dispatch.house import House
+from timeball.settings import Settings
+from timeball.store.projects import ApiKey
+
+TASK = {"request": {"url": URL}, "delay": "1h"}
+SCHEDULE = {"request": {"url": URL}, "rrule": "FREQ=DAILY"}
+
+Limited = Callable[..., Api]
+
+
+@pytest.fixture
+def limited(settings: Settings, house: House, api_key: tuple[ApiKey, str]) -> Limited:
+    """The API with limits of some settings, as the test's project sees it."""
+    return lambda **limits: Api(create_app(replace(settings, **limits)), api_key[1])
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the wall clock by which minutes are told."""
+
+    def at(seconds: float) -> None:
+        monkeypatch.setattr(allowance.time, "time", lambda: seconds)
+
+    at(600.0)
+    return at
+
+
+def test_without_a_setting_nothing_is_counted(api: Api) -> None:
+    for _ in range(50):
+        answer = api("GET", "/v2/tasks")
+    assert not [name for name, _ in answer.headers if name.startswith("X-RateLimit")]
+
+
+def test_a_key_is_told_what_is_left_and_then_to_wait(
+    limited: Limited, api_of: Callable[..., Api], at: Callable[[float], None]
+) -> None:
+    api = limited(key_requests_per_minute=3)
+    for left in ("2", "1", "0"):
+        answer = api("GET", "/v2/tasks")
+        assert answer.status_code == 200
+        assert answer.headers["X-RateLimit-Limit"] == "3"
+        assert answer.headers["X-RateLimit-Remaining"] == left
+        assert answer.headers["X-RateLimit-Reset"] == "660"
+    at(615.0)
+    for method, path in (("GET", "/v2/tasks"), ("POST", "/v2/tasks"), ("GET", "/v2/segments")):
+        answer = api(method, path, headers={"Content-Length": "5"} if method == "POST" else None)
+        assert answer.status_code == 429
+        assert answer.headers["Retry-After"] == "45"
+        assert answer.headers["X-RateLimit-Remaining"] == "0"
+        assert "3 requests a minute" in answer.json["message"]
+    api.headers = api_of("other").headers
+    assert api("GET", "/v2/tasks").status_code == 200, "another key has its own measure"
+    at(660.0)
+    assert api("GET", "/v2/tasks").headers["X-RateLimit-Remaining"] == "2"
+
+
+def test_a_project_takes_no_more_waiting_tasks_than_its_quota(
+    limited: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = limited(quota_waiting_tasks=3)
+    ids = [api("POST", "/v2/tasks", TASK).json["id"] for _ in range(2)]
+    assert api("POST", "/v2/tasks/batch-create", [TASK, TASK]).status_code == 429
+    assert api("POST", "/v2/tasks", TASK).status_code == 201
+    answer = api("POST", "/v2/tasks", TASK)
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "10"
+    assert "quota of 3 waiting tasks" in answer.json["message"]
+    api("DELETE", f"/v2/tasks/{ids[0]}")
+    later = time.monotonic() + allowance.LOOK_SECONDS
+    monkeypatch.setattr(allowance.time, "monotonic", lambda: later)
+    assert api("POST", "/v2/tasks", TASK).status_code == 201
+
+
+def test_a_project_has_no_more_schedules_than_its_quota(limited: Limited) -> None:
+    api = limited(quota_schedules=2)
+    ids = [api("POST", "/v2/schedules", SCHEDULE).json["id"] for _ in range(2)]
+    answer = api("POST", "/v2/schedules", SCHEDULE)
+    assert answer.status_code == 429
+    assert "quota of 2 schedules" in answer.json["message"]
+    assert api("DELETE", f"/v2/schedules/{ids[0]}").status_code == 204
+    assert api("POST", "/v2/schedules", SCHEDULE).status_code == 201
