@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -76,14 +77,18 @@ def embedded() -> Iterator[House]:
 
 
 def fill(house: House, project: str, count: int, rules: str) -> None:
-    """Schedules of one project: `cron` all with one text, `crons` with 2,000, `rrule` each with its own start."""
+    """Schedules of one project: `cron` all with one text, `crons` with 2,000, `rrule` each with its own start.
+
+    All but `crons` are due at one instant, the next 13:00.
+    """
+    start = datetime.now(UTC).replace(hour=13, minute=0, second=0, microsecond=0)
     for number in range(count):
         if rules == "cron":
             rule: dict[str, object] = {"cron": "0 13 * * *"}
         elif rules == "crons":
             rule = {"cron": f"0 13 {1 + number % 28} * {number // 28 % 7}"}
         else:
-            rule = {"rrule": "FREQ=DAILY"}
+            rule = {"rrule": "FREQ=DAILY", "dtstart": start - timedelta(days=number)}
         name = {"name": f"schedule {number}", "request": REQUEST, "queue": f"q{number % 20}"}
         schedules.create(house, project, {**name, **rule})
 
@@ -91,7 +96,7 @@ def fill(house: House, project: str, count: int, rules: str) -> None:
 def fall_due(house: House, prefix: str) -> None:
     """Put the clock to the instant at which the last schedule is due."""
     last = house.client.zrange(f"{prefix}next", -1, -1, withscores=True)[0][1]
-    house.client.set(f"{prefix}clock", int(last - time.time() * 1000))
+    house.client.set(f"{prefix}clock", int(last - time.time() * 1000) + 1)
 
 
 def _store_seconds(house: House) -> float:

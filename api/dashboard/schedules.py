@@ -54,7 +54,7 @@ class Row:
 
 def _row(schedule: Schedule, now: datetime) -> Row:
     try:
-        words = agenda.rule_of(schedule).describe()
+        words = agenda.rule_of(schedule, proven=True).describe()
     except InvalidField:  # of a version whose rules were looser
         words = schedule.cron or schedule.rrule or ""
     until = schedule.paused_until

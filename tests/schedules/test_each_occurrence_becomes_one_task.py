@@ -10,7 +10,7 @@ from tests.schedules.conftest import NOON, World, at
 from timeball.dispatch import schedules
 from timeball.errors import InvalidField, NotFound
 from timeball.ids import occurrence_id
-from timeball.model.schedule import Fate, Overlap
+from timeball.model.schedule import CatchUp, Fate, Overlap
 from timeball.model.task import Request, State
 from timeball.store import keys, pumps
 from timeball.store import schedules as store
@@ -72,13 +72,11 @@ def test_two_beats_that_saw_the_same_make_one_task(world: World) -> None:
     world.set(at(12, 1))
     look = store.look(world.client, world.prefix, 10)
     expansion = Expansion()
-    for schedule in look.due:
+    for schedule in look.due():
         expansion.add(schedule, agenda(schedule, rule_of(schedule), at(12, 1)))
-    first = store.expand(world.client, world.prefix, expansion, 1000, world.fence)
-    again = store.expand(world.client, world.prefix, expansion, 1000, world.fence)
-    assert first is not None
-    assert again is not None
-    assert (first[0], again[0]) == (0, 1)
+    for _ in range(2):
+        written = store.Expanding(world.client, world.prefix, expansion, 1000, world.fence)
+        assert written.bells() is not None
     assert world.instants() == [at(12, 1)]
     assert world.get(made).runs == 1
 
@@ -203,3 +201,41 @@ def test_a_run_by_hand_is_one_task_more(world: World) -> None:
     assert [line.fate for line in world.history(made)] == [Fate.ASKED]
     with pytest.raises(NotFound):
         schedules.run(world.house, world.project, "00000000-0000-0000-0000-000000000000")
+
+
+def test_a_crowd_of_schedules_becomes_tasks_in_portions(world: World) -> None:
+    """More than one look and many moves: none is left out, none twice, each beside its neighbours."""
+    overlaps = (Overlap.QUEUE_ONE, Overlap.ALLOW, Overlap.SKIP, Overlap.CANCEL_OTHER)
+    ruled = {"rrule": "FREQ=MINUTELY", "dtstart": at(12, 1)}
+    made = {
+        world.make(overlap=overlaps[n % 4], **(ruled if n % 3 else {})).id
+        for n in range(store.LOOK_AT_ONCE + 50)
+    }
+    world.set(at(12, 1))
+    world.beat()
+    world.beat()
+    tasks = world.tasks()
+    assert len(tasks) == len(made)
+    assert {task.schedule for task in tasks} == made
+    assert {task.occurrence for task in tasks} == {at(12, 1)}
+
+
+def test_one_is_cancelled_that_was_made_in_the_same_move(world: World) -> None:
+    made = world.make(overlap=Overlap.CANCEL_OTHER, catch_up=CatchUp.ALL)
+    world.pass_by(minutes=3, seconds=30)
+    world.beat()
+    states = [(task.occurrence, task.state) for task in world.tasks(made)]
+    assert states == [
+        (at(12, 1), State.CANCELLED),
+        (at(12, 2), State.CANCELLED),
+        (at(12, 3), State.SCHEDULED),
+    ]
+    assert len(world.claim()) == 1
+
+
+def test_a_lost_script_is_loaded_again_while_moves_are_under_way(world: World) -> None:
+    world.make()
+    world.set(at(12, 1))
+    world.client.script_flush()
+    world.beat()
+    assert world.instants() == [at(12, 1)]

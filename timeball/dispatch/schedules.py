@@ -162,16 +162,15 @@ def run(house: House, project: str, schedule_id: str) -> Task:
     extra = replace(agenda.occurrence(kept.schedule, now, Fate.ASKED), due_at=now)
     expansion = Expansion()
     expansion.ask(schedule_id, extra)
-    written = schedules.expand(house.client, prefix, expansion, house.horizon_ms, None)
-    if written is not None:
-        house.ring(project, written[1])
+    written = schedules.Expanding(house.client, prefix, expansion, house.horizon_ms, None)
+    house.ring(project, written.bells() or [])
     return tasks.get(house.client, prefix, project, extra.id)
 
 
 def preview(house: House, schedule: Schedule, n: int) -> Preview:
     """The next `n` occurrences of a schedule; of a paused one, as if it were resumed now."""
     now = now_of(house, schedule.project)
-    rule, first = agenda.rule_of(schedule), schedule.next_at
+    rule, first = agenda.rule_of(schedule, proven=True), schedule.next_at
     if first is None or first <= now:
         first = agenda.next_at(replace(schedule, paused=False), rule, now)
     return agenda.preview(schedule, rule, first, n)

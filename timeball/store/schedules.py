@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from timeball.errors import InvalidField, NotFound
@@ -19,12 +19,14 @@ from timeball.store.schedule_codec import (
     decode_waiting,
     encode,
 )
-from timeball.store.scripts import Arg, Client, call, store_errors
+from timeball.store.scripts import Arg, Client, Sent, call, store_errors
 from timeball.store.tasks import Bell
 from timeball.timing.agenda import Agenda, Due
 
-CALL_AT_ONCE = 400
-"""Occurrences written in one move: Redis serves nobody else meanwhile, about 20 us each."""
+LOOK_AT_ONCE = 2000
+"""Schedules read in one move: Redis serves nobody else meanwhile, about 3 us each."""
+EXPAND_AT_ONCE = 100
+"""Occurrences written in one move: about 40 us each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def history(client: Client, prefix: str, project: str, schedule_id: str) -> list
     with store_errors():
         pipe = client.pipeline(transaction=True)
         pipe.lrange(f"{prefix}sw:{schedule_id}", 0, -1)
-        pipe.lrange(f"{prefix}sh:{schedule_id}", 0, -1)
+        pipe.lrange(f"{prefix}sh:{schedule_id}", 0, 99)
         waiting, entries = pipe.execute()
     lines = [decode_waiting(raw) for raw in reversed(waiting)]
     lines += [decode_entry(schedule_id, raw) for raw in entries]
@@ -163,12 +165,17 @@ def get_many(client: Client, prefix: str, ids: Sequence[str]) -> list[Schedule]:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What beat has to do: the store's now, when the next occurrence is due (None for never), the ids of
-    schedules whose waiting occurrence may begin, and those that are due (without the tasks' request)."""
+    schedules whose waiting occurrence may begin, and those that are due, as (id, record)."""
 
     now_ms: int
     next_ms: int | None
     ended: list[str]
-    due: list[Schedule]
+    records: list[tuple[bytes, bytes]]
+
+    def due(self) -> Iterator[Schedule]:
+        """Those that are due, each read when it is its turn, without its tasks' request."""
+        for schedule_id, record in self.records:
+            yield decode_rule(schedule_id.decode(), record)
 
 
 def look(client: Client, prefix: str, most: int) -> Look:
@@ -178,7 +185,7 @@ def look(client: Client, prefix: str, most: int) -> Look:
         now_ms,
         None if next_ms < 0 else next_ms,
         [i.decode() for i in ended],
-        [decode_rule(due[i].decode(), due[i + 1]) for i in range(0, len(due), 2)],
+        list(zip(due[::2], due[1::2], strict=True)),
     )
 
 
@@ -222,19 +229,23 @@ class Expansion:
 
     @property
     def full(self) -> bool:
-        return self.occurrences >= CALL_AT_ONCE or self.schedules >= CALL_AT_ONCE
+        return self.occurrences >= EXPAND_AT_ONCE or self.schedules >= EXPAND_AT_ONCE
 
 
-def expand(
-    client: Client, prefix: str, expansion: Expansion, horizon_ms: int, fence: int | None
-) -> tuple[int, list[Bell]] | None:
-    """Write an expansion; only a person's run goes without a fence.
+class Expanding:
+    """An expansion on its way to the store, which writes it while the next is prepared."""
 
-    Answers how many schedules had changed meanwhile (nothing of them was done) and the bells to send;
-    None when another beat leads now.
-    """
-    args: list[Arg] = ["" if fence is None else fence, horizon_ms, *expansion.args]
-    answer = call(client, "expand", prefix, args)
-    if answer is None:
-        return None
-    return sum(1 for code in answer[1:] if code), _bells(answer[0])
+    def __init__(
+        self, client: Client, prefix: str, expansion: Expansion, horizon_ms: int, fence: int | None
+    ) -> None:
+        """Send it; only a person's run goes without a fence."""
+        args: list[Arg] = ["" if fence is None else fence, horizon_ms, *expansion.args]
+        self._sent = Sent(client, "expand", prefix, args)
+
+    def bells(self) -> list[Bell] | None:
+        """The bells to send, once it is written; None when another beat leads now, and nothing was.
+
+        Schedules that had changed meanwhile are left as they are. To be asked once.
+        """
+        answer = self._sent.answer()
+        return None if answer is None else _bells(answer[0])

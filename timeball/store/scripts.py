@@ -131,6 +131,57 @@ def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
             return client.execute_command("EVAL", move.text, 1, prefix, *args)
 
 
+class Sent:
+    """A move that the store makes while its caller goes on with something else, until it asks for the answer.
+
+    The answer must be asked for, once, or a connection stays taken.
+    """
+
+    __slots__ = ("_client", "_connection", "_move", "_words")
+
+    def __init__(self, client: Client, name: str, prefix: str, args: Sequence[Arg]) -> None:
+        """Send it. Raises StoreUnavailable."""
+        self._client, self._move = client, script(name)
+        self._words: tuple[Arg, ...] = ("EVALSHA", self._move.digest, 1, prefix, *args)
+        with store_errors():
+            self._connection = client.connection_pool.get_connection()
+            try:
+                self._connection.send_packed_command((pack_command(self._words),))  # type: ignore[arg-type]
+            except ConnectionError:
+                self._give_back(broken=True)
+
+    def _give_back(self, *, broken: bool) -> None:
+        if broken:
+            self._connection.disconnect()
+        self._client.connection_pool.release(self._connection)
+        self._connection = None
+
+    def answer(self) -> Any:
+        """What the move answers. Raises StoreUnavailable, StoreFull or StoreError."""
+        with store_errors():
+            try:
+                return self._read()
+            except NoScriptError:
+                words = ("EVAL", self._move.text, *self._words[2:])
+                return self._client.execute_command(*words)
+
+    def _read(self) -> Any:
+        if self._connection is not None:
+            broken = True
+            try:
+                answer = self._connection.read_response()
+                broken = False
+                return answer
+            except ConnectionError:
+                pass
+            except ResponseError:
+                broken = False
+                raise
+            finally:
+                self._give_back(broken=broken)
+        return self._client.execute_command(*self._words)
+
+
 def _send(client: Client, words: tuple[Arg, ...]) -> Any:
     """One command without the retries and measures of `execute_command`, which cost as much as all the rest.
 

@@ -48,8 +48,11 @@ class Preview:
     instants: tuple[tuple[Instant, datetime], ...]
 
 
-def rule_of(schedule: Schedule) -> Rule:
-    """The rule of a schedule. Raises InvalidField on the field that is wrong."""
+def rule_of(schedule: Schedule, *, proven: bool = False) -> Rule:
+    """The rule of a schedule. Raises InvalidField on the field that is wrong.
+
+    `proven` says that the schedule was taken in, so its rule need not be proven again.
+    """
     return parse_rule(
         schedule.cron,
         schedule.rrule,
@@ -57,6 +60,7 @@ def rule_of(schedule: Schedule) -> Rule:
         schedule.dtstart,
         schedule.created_at,
         schedule.last,
+        proven=proven,
     )
 
 

@@ -38,6 +38,7 @@ class ByWall:
     begin: datetime
     zone: Zone
     times: Times = field(init=False)
+    days: DayFilter = field(init=False)
 
     def __post_init__(self) -> None:
         rule, start = self.rule, self.start
@@ -59,6 +60,7 @@ class ByWall:
             elif rule.freq is Freq.WEEKLY:
                 rule = replace(rule, weekdays=(Weekday(start.weekday()),))
             object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "days", DayFilter.of(self.rule))
 
     def next_after(self, after: datetime, budget: Budget) -> datetime | None:
         """The first occurrence strictly after an instant."""
@@ -115,7 +117,7 @@ class ByWall:
                 if (found := wall.date()) >= day:
                     yield found
             return
-        days, step = DayFilter.of(self.rule), self.rule.interval
+        days, step = self.days, self.rule.interval
         behind = max(0, (day - self.start.date()).days)
         first: date | None = self.start.date() + (behind + step - 1) // step * step * ONE_DAY
         while first is not None and (first := days.first(budget, first, step)) is not None:

@@ -24,6 +24,9 @@ TICK = timedelta(microseconds=1)
 
 def next_by_wall(walls: Walls, zone: Zone, after: datetime) -> datetime | None:
     """The first instant after `after` of wall times that each come once a day of the zone."""
+    if zone.steady:
+        found = walls(after.replace(tzinfo=None))
+        return None if found is None else found.replace(tzinfo=UTC)
     wall = zone.wall(after)
     if wall.fold:
         # All of the fold's wall times had their instant in the first pass: go on behind it.
@@ -44,6 +47,9 @@ def next_by_wall(walls: Walls, zone: Zone, after: datetime) -> datetime | None:
 
 def next_in_real_time(walls: Walls, zone: Zone, after: datetime) -> datetime | None:
     """The first instant after `after` at which the zone's clock shows one of the wall times."""
+    if zone.steady:
+        found = walls(after.replace(tzinfo=None))
+        return None if found is None else found.replace(tzinfo=UTC)
     wall = zone.wall(after)
     found = walls(wall.replace(fold=0))
     if found is not None and (soon := _soon(zone, after, wall, found)):

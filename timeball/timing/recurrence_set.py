@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from timeball.timing.rrule import RRule, Stamp, parse_rule_value, parse_stamp, refused
 
@@ -25,6 +26,7 @@ class RecurrenceSet:
     removed: tuple[Stamp, ...] = ()
 
 
+@lru_cache(maxsize=1024)
 def parse_rrule(text: str) -> RecurrenceSet:
     """Check a recurrence set, lines apart by newlines; raises InvalidField on `rrule`."""
     if len(text) > MAX_CHARS:

@@ -25,6 +25,7 @@ from timeball.timing.words import cron_in_words, rrule_in_words
 from timeball.timing.zones import Zone, find_zone
 
 EPOCH = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+BEFORE_ALL = EPOCH - TICK
 BUDGET = 60_000
 """What one answer may cost, in units of about a microsecond."""
 PARSE_BUDGET = 80_000
@@ -125,7 +126,9 @@ class Rule:
     def _next(self, after: datetime, budget: Budget) -> datetime | None:
         if after.tzinfo is None:
             raise ValueError(f"an instant needs a zone: {after!r}")
-        after = max(after.astimezone(UTC).replace(fold=0), EPOCH - TICK)
+        if after.tzinfo is not UTC or after.fold:
+            after = after.astimezone(UTC).replace(fold=0)
+        after = max(after, BEFORE_ALL)
         if after.year > LAST_YEAR:
             return None
         try:
@@ -165,12 +168,15 @@ def parse_rule(
     dtstart: datetime | None = None,
     created: datetime | None = None,
     last: datetime | None = None,
+    *,
+    proven: bool = False,
 ) -> Rule:
     """Make the rule of a cron expression or of an RFC 5545 recurrence set; one of them, not both.
 
     `dtstart` is where an rrule starts: an aware instant, or a naive wall time of the zone. `created` stands in
     where nobody named a start, and is where `@every` counts from. `last` may repeat what Rule.last said when
-    the same strings were parsed before; then a large COUNT is not counted again. Parsed rules are cached.
+    the same strings were parsed before; then a large COUNT is not counted again. `proven` says that they were:
+    then it is not proven anew that the rule fires, which costs most. Parsed rules are cached.
 
     Raises InvalidField on `cron`, `rrule`, `timezone` or `dtstart`: for what cannot be read, for what has no
     meaning, for rules that never fire, and for those that cost more than PARSE_BUDGET to check.
@@ -184,14 +190,16 @@ def parse_rule(
         if dtstart is not None:
             raise InvalidField("dtstart", "goes with rrule only: leave it out")
         every = "@every" in cron[:1024].lower()
-        return _parse_cron(cron, timezone, created if every else None)
+        return _parse_cron(cron, timezone, created if every else None, proven)
     if rrule is None:
         raise InvalidField("cron", "is missing: give cron, like 0 9 * * 1-5, or rrule")
-    return _parse_rrule(rrule, timezone, dtstart, created, last)
+    return _parse_rrule(
+        rrule, timezone, dtstart, created if dtstart is None else None, last, proven
+    )
 
 
 @lru_cache(maxsize=CACHED_RULES)
-def _parse_cron(text: str, timezone: str, created: datetime | None) -> Rule:
+def _parse_cron(text: str, timezone: str, created: datetime | None, proven: bool) -> Rule:
     cron = parse_cron(text)
     zone = _agreed_zone(timezone, cron.zone, "cron")
     if cron.every is not None:
@@ -199,10 +207,11 @@ def _parse_cron(text: str, timezone: str, created: datetime | None) -> Rule:
         every = EveryPlan(Steps(start + cron.every, cron.every))
         return Rule(text, None, zone.name, start, None, every, zone)
     plan = CronPlan(walls_of(cron_days(cron), cron.times), zone, cron.hourly)
-    begin = datetime(PROOF_FROM.year, PROOF_FROM.month, PROOF_FROM.day, tzinfo=UTC)
-    proof = plan.next_after(begin, Budget(PARSE_BUDGET))
-    if proof is None or proof - begin > PROOF_SPAN:
-        raise never_fires(text)
+    if not proven:
+        begin = datetime(PROOF_FROM.year, PROOF_FROM.month, PROOF_FROM.day, tzinfo=UTC)
+        proof = plan.next_after(begin, Budget(PARSE_BUDGET))
+        if proof is None or proof - begin > PROOF_SPAN:
+            raise never_fires(text)
     return Rule(text, None, zone.name, None, None, plan, zone)
 
 
@@ -213,6 +222,7 @@ def _parse_rrule(
     dtstart: datetime | None,
     created: datetime | None,
     last: datetime | None,
+    proven: bool,
 ) -> Rule:
     parsed = parse_rrule(text)
     zone = _agreed_zone(timezone, parsed.zone, "rrule")
@@ -223,31 +233,23 @@ def _parse_rrule(
     else:
         source = InRealTime(parsed.rule, zone.wall(begin).replace(fold=0), begin, zone)
     budget = Budget(PARSE_BUDGET)
-    try:
-        first = source.next_after(begin - TICK, budget)
-    except OverBudget:
-        raise _too_sparse(None, text) from None
     if parsed.rule.until is not None:
         last = _instant(parsed.rule.until, zone)
-    elif parsed.rule.count is None or first is None:
+    elif parsed.rule.count is None:
         last = None
     elif last is None:
-        try:
-            last = source.nth(parsed.rule.count, budget)
-        except OverBudget:
-            raise InvalidField(
-                "rrule",
-                f"COUNT={parsed.rule.count} takes too long to count with these parts: use UNTIL, or"
-                " a smaller COUNT",
-            ) from None
+        last = _counted(source, parsed.rule.count, budget, text)
     plan = Recurrence(
         source,
         last,
         tuple(sorted({_instant(stamp, zone) for stamp in parsed.added})),
         frozenset(_instant(stamp, zone) for stamp in parsed.removed),
     )
+    made = Rule(None, text, zone.name, begin, last, plan, zone)
+    if proven:
+        return made
     try:
-        proof = plan.next_after(EPOCH - TICK, budget)
+        proof = plan.next_after(BEFORE_ALL, budget)
     except OverBudget:
         raise _too_sparse(None, text) from None
     if proof is None:
@@ -255,7 +257,24 @@ def _parse_rrule(
         if last is not None and last < begin:
             why = f"it ends at {format_instant(last)}, before its start {format_instant(begin)}"
         raise InvalidField("rrule", f"{text[:80]!r} never fires: {why}")
-    return Rule(None, text, zone.name, begin, last, plan, zone)
+    return made
+
+
+def _counted(source: ByWall | InRealTime, count: int, budget: Budget, text: str) -> datetime | None:
+    """The last occurrence of a rule with a COUNT; None for a rule that never fires."""
+    try:
+        first = source.next_after(source.begin - TICK, budget)
+    except OverBudget:
+        raise _too_sparse(None, text) from None
+    if first is None:
+        return None
+    try:
+        return source.nth(count, budget)
+    except OverBudget:
+        raise InvalidField(
+            "rrule",
+            f"COUNT={count} takes too long to count with these parts: use UNTIL, or a smaller COUNT",
+        ) from None
 
 
 def _agreed_zone(timezone: str, inner: str | None, field: str) -> Zone:

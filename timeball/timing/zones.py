@@ -32,7 +32,7 @@ def zone_names() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A time zone. `steady` says that its clock never changes, which allows short cuts."""
+    """A time zone. `steady` says that it is UTC, whose clock never changes: that allows short cuts."""
 
     name: str
     info: tzinfo

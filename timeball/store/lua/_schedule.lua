@@ -4,10 +4,12 @@
 -- WITH     _cancel.lua
 local SCHEDULE = '<BBBBI4I4I4ddc16HI4I4I4'
 local SCHEDULE_HEAD = 62
+local PAUSED, WAITS = 1, 2 -- flags
 local QUEUE_ONE, ALLOW, SKIP, CANCEL_OTHER = 0, 1, 2, 3
 local MADE, CAUGHT_UP, WAITED, ASKED, SKIPPED, MISSED, DROPPED, REMADE = 0, 1, 2, 3, 4, 5, 6, 7
-local HISTORY = 100
+local HISTORY, SPARE = 100, 28
 local NOBODY = string.rep('\0', 16)
+local nexts = {} -- when schedules are next due, written at the end
 
 local function read_schedule(id, record)
   local s = { id = id, record = record }
@@ -25,8 +27,8 @@ end
 -- write a line of the history: `other` is when its task is due, or the last one left out, or 0
 local function note(s, fate, at, other)
   local key = P .. 'sh:' .. s.id
-  if redis.call('LPUSH', key, struct.pack('<Bdd', fate, at, other)) > HISTORY then
-    redis.call('RPOP', key)
+  if redis.call('LPUSH', key, struct.pack('<Bdd', fate, at, other)) > HISTORY + SPARE then
+    redis.call('LTRIM', key, 0, HISTORY - 1)
   end
 end
 
@@ -48,17 +50,20 @@ local function make(s, id, at, due, fate)
     local from = SCHEDULE_HEAD + s.lane_len + s.rule_len
     s.spec = s.record:sub(from + 2, from + s.spec_len) -- without its first brace
     s.body = s.record:sub(from + s.spec_len + 1, from + s.spec_len + s.body_len)
-    s.tags = ''
-    if bit.band(s.task_flags, TAGGED) > 0 then
-      s.tags = table.concat(cjson.decode('{' .. s.spec).g, '\n')
-    end
   end
   local spec = string.format('{"sc":"%s","oc":%.0f,"s":%.0f,', s.id, at, due) .. s.spec
-  local code = take({ id, 0, 0, s.task_flags, s.lane, due, 0, '', '', '', s.tags, spec, s.body }, 1)
-  if code[1] == 0 then note(s, fate, at, due) end
+  local made = keep(id, 0, 0, s.task_flags, s.lane, due, now, spec, s.body)
+  if made then
+    note(s, fate, at, due)
+    if bit.band(s.task_flags, TAGGED) > 0 then
+      for _, tag in ipairs(cjson.decode(spec).g) do
+        redis.call('ZADD', P .. 'tag:' .. s.lane:match('^[^/]*') .. ':' .. tag, 0, id)
+      end
+    end
+  end
   if fate == ASKED then return end
   s.live = id
-  if code[1] ~= 0 or s.overlap ~= ALLOW then return end -- else `live` is the only one
+  if not made or s.overlap ~= ALLOW then return end -- else `live` is the only one
   local pending = P .. 'sp:' .. s.id
   if redis.call('RPUSH', pending, id) == 1 then return end
   for _ = 1, 3 do -- of those before, forget the claimed
@@ -70,11 +75,12 @@ end
 
 -- make the next occurrence that waits, once the task before has ended
 local function release(s)
-  if s.overlap ~= QUEUE_ONE then return end
-  local waiting = P .. 'sw:' .. s.id
-  while not busy(s) do
-    local entry = redis.call('LPOP', waiting)
-    if not entry then return end
+  while bit.band(s.flags, WAITS) > 0 and s.overlap == QUEUE_ONE and not busy(s) do
+    local entry = redis.call('LPOP', P .. 'sw:' .. s.id)
+    if not entry then
+      s.flags = s.flags - WAITS
+      return
+    end
     local id, at, due = struct.unpack('<c16dd', entry)
     make(s, id, at, math.max(due, math.floor(now)), WAITED)
   end
@@ -86,6 +92,7 @@ local function occur(s, id, at, due, fate)
   if s.most > 0 and s.runs >= s.most then return end
   if s.overlap ~= ALLOW and busy(s) then
     if s.overlap == CANCEL_OTHER then
+      fill() -- it may have been made just now
       local record = redis.call('GET', P .. 't:' .. s.live)
       local h = unpack_head(record)
       if h.state == SCHEDULED then call_off(s.live, h, record, now) end
@@ -95,7 +102,7 @@ local function occur(s, id, at, due, fate)
       -- one waits, unless several come at once after an outage or an edit: then all do
       local waiting = P .. 'sw:' .. s.id
       if fate == MADE and redis.call('LLEN', waiting) > 0 then return note(s, SKIPPED, at, 0) end
-      s.runs = s.runs + 1
+      s.runs, s.flags = s.runs + 1, bit.bor(s.flags, WAITS)
       return redis.call('RPUSH', waiting, struct.pack('<c16dd', id, at, due))
     end
   end
@@ -129,15 +136,16 @@ local function drop(s)
   return dropped
 end
 
--- when a schedule is to be looked at again; beat is woken if that is before all others
+-- when a schedule is to be looked at again
 local function set_next(s)
   if s.most > 0 and s.runs >= s.most then s.next = 0 end
   if s.next == 0 then return redis.call('ZREM', P .. 'next', s.id) end
-  redis.call('ZADD', P .. 'next', s.next, s.id)
+  nexts[#nexts + 1], nexts[#nexts + 2] = s.next, s.id
 end
 
 -- end the move: how many ms from now a message is to be sent for, or -1
 local function bell_in(horizon)
+  add(P .. 'next', nexts)
   local bell = told(horizon)
   return bell < 0 and -1 or math.max(0, math.ceil(bell - now))
 end

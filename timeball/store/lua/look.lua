@@ -10,11 +10,12 @@ if not head[2] then return out end
 out[2] = math.ceil(tonumber(head[2]))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'next', '-inf', now, 'LIMIT', 0, most)) do
   local key, due = P .. 's:' .. id, out[4]
-  local lengths = redis.call('GETRANGE', key, 48, 53)
-  if #lengths == 6 then
-    local lane, rule = struct.unpack('<HI4', lengths)
-    due[#due + 1] = id
-    due[#due + 1] = redis.call('GETRANGE', key, 0, 61 + lane + rule)
+  local record = redis.call('GETRANGE', key, 0, 511) -- nearly always enough
+  if #record > 61 then
+    local lane, rule = struct.unpack('<HI4', record, 49)
+    local length = 62 + lane + rule
+    if length > 512 then record = redis.call('GETRANGE', key, 0, length - 1) end
+    due[#due + 1], due[#due + 2] = id, record:sub(1, length)
   end
 end
 return out

@@ -37,7 +37,8 @@ if ARGV[5] ~= ARGV[6] then
   if ARGV[5] ~= '' then redis.call('ZREM', named, ARGV[5] .. '\0' .. id) end
   if ARGV[6] ~= '' then redis.call('ZADD', named, 0, ARGV[6] .. '\0' .. id) end
 end
+local bell = bell_in(tonumber(ARGV[7]))
 if redis.call('ZRANGE', P .. 'next', 0, 0)[1] == id and redis.call('LLEN', P .. 'wake:s') == 0 then
   redis.call('LPUSH', P .. 'wake:s', 1)
 end
-return { 0, bell_in(tonumber(ARGV[7])), record }
+return { 0, bell, record }
