@@ -11,16 +11,21 @@ from pathlib import Path
 import click
 
 import timeball
+from timeball.cli.backup import backup, export, restore
 from timeball.cli.clock import clock
+from timeball.cli.dead import dead
+from timeball.cli.doctor import doctor
 from timeball.cli.health import health
 from timeball.cli.hosts import hosts
 from timeball.cli.keys import keys
 from timeball.cli.login import login
 from timeball.cli.members import members
+from timeball.cli.projects import exports, projects
 from timeball.cli.queues import queues
 from timeball.cli.schedules import schedules
 from timeball.cli.sources import sources
 from timeball.cli.tasks import tasks
+from timeball.cli.watch import replay, tail
 from timeball.errors import ConfigError, TimeballError
 
 BEGAN = time.monotonic()
@@ -45,6 +50,15 @@ cli.add_command(sources)
 cli.add_command(queues)
 cli.add_command(hosts)
 cli.add_command(tasks)
+cli.add_command(dead)
+cli.add_command(tail)
+cli.add_command(replay)
+cli.add_command(projects)
+cli.add_command(exports)
+cli.add_command(doctor)
+cli.add_command(backup)
+cli.add_command(restore)
+cli.add_command(export)
 
 
 def main() -> None:
@@ -254,6 +268,20 @@ def _fresh_link(data: Path) -> str | None:
     except StoreError:
         return None
     return f"{settings.public_url or ''}{logins.link_path(text)}"
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete the commands of `timeball`.
+
+    For bash, in ~/.bashrc: eval "$(timeball completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "timeball", "_TIMEBALL_COMPLETE").source())
 
 
 @cli.command()

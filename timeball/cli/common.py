@@ -6,12 +6,15 @@ import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from timeball.errors import ConfigError
 from timeball.settings import Settings
+
+if TYPE_CHECKING:
+    from timeball.dispatch.house import House
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,3 +78,12 @@ def write_down(
         logins.real_now(), user_name(), Role.ADMIN, "cli", name, verb, subject, before, after
     )
     logins.write_down(client, line)
+
+
+def house_for(data: Path | None, store_timeout: float = 5.0) -> House:
+    """The opened house of a data folder's run, or of the environment. Raises ConfigError."""
+    from timeball.dispatch.house import open_house
+
+    settings = settings_for(data)
+    master_secret(settings)
+    return open_house(settings, store_timeout)

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from timeball.errors import ConfigError
+
+if TYPE_CHECKING:
+    from timeball.client import Timeball
+
+
+def client_for(data: Path | None) -> Timeball:
+    """A client of the API at TIMEBALL_URL, or of the `timeball up` on a data folder. Raises ConfigError."""
+    from timeball.client import Timeball
+
+    url, key = address(data)
+    return Timeball(url, key, tries=3)
+
+
+def address(data: Path | None) -> tuple[str, str]:
+    """Where the API is, and a key of it. Raises ConfigError."""
+    url, key = os.environ.get("TIMEBALL_URL"), os.environ.get("TIMEBALL_KEY")
+    if data is not None:
+        from timeball.up.folder import read_run
+
+        _, facts = read_run(data)
+        url, key = facts.get("url"), facts.get("api_key")
+    if not url or not key:
+        raise ConfigError(
+            [
+                "where Timeball is was not said: set TIMEBALL_URL and TIMEBALL_KEY, "
+                "or name the data folder of a running `timeball up` with --data"
+            ]
+        )
+    return url, key
 
 
 class Remote:
@@ -17,19 +46,7 @@ class Remote:
     def __init__(self, data: Path | None) -> None:
         import requests
 
-        url, key = os.environ.get("TIMEBALL_URL"), os.environ.get("TIMEBALL_KEY")
-        if data is not None:
-            from timeball.up.folder import read_run
-
-            _, facts = read_run(data)
-            url, key = facts.get("url"), facts.get("api_key")
-        if not url or not key:
-            raise ConfigError(
-                [
-                    "where Timeball is was not said: set TIMEBALL_URL and TIMEBALL_KEY, "
-                    "or name the data folder of a running `timeball up` with --data"
-                ]
-            )
+        url, key = address(data)
         self.base = url.rstrip("/").removesuffix("/v2") + "/v2"
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {key}"

@@ -101,7 +101,11 @@ class Tasks:
         Asked again after a broken connection, it makes no second task: each create has an idempotency key, yours
         or one made here. Raises Refused, Unreachable.
         """
-        return Task.of(self._create("/tasks", task(url, **fields), idempotency_key))
+        return self.send(task(url, **fields), idempotency_key=idempotency_key)
+
+    def send(self, wanted: Mapping[str, Any], *, idempotency_key: str | None = None) -> Task:
+        """Take in a task as `task` makes it, or as one was written down. Raises as `create`."""
+        return Task.of(self._create("/tasks", dict(wanted), idempotency_key))
 
     def create_many(
         self, wanted: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
