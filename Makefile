@@ -45,9 +45,9 @@ test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
 .PHONY: check
 check: ## Check format, lint, types, layers, Lua, OpenAPI, the committed tree, the installation
 	@$(MAKE) --no-print-directory --keep-going \
-		check-format check-lint check-types check-layers check-lua check-openapi check-tree check-installed
+		check-format check-lint check-types check-layers check-lua check-reference check-openapi check-tree check-installed
 
-.PHONY: check-format check-lint check-types check-layers check-lua check-openapi check-tree check-installed
+.PHONY: check-format check-lint check-types check-layers check-lua check-reference check-openapi check-tree check-installed
 check-format: $(DEV)
 	$(VENV)/bin/ruff format --check .
 check-lint: $(DEV)
@@ -60,6 +60,8 @@ check-lua: $(DEV)
 	$(PY) -m tools.lint_lua timeball/store/lua
 check-openapi: $(DEV)
 	$(PY) -m api.openapi --check docs/openapi
+check-reference: $(DEV)
+	$(PY) -m tools.reference --check
 check-tree: $(DEV)
 	$(PY) -m tools.check_tree
 check-installed: $(DEV)
@@ -85,6 +87,14 @@ bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--q
 .PHONY: openapi
 openapi: $(DEV) ## Write the OpenAPI documents into docs/openapi
 	@$(PY) -m api.openapi docs/openapi
+
+.PHONY: reference
+reference: $(DEV) ## Write the pages of docs/reference that the code tells
+	@$(PY) -m tools.reference
+
+.PHONY: docs
+docs: $(DEV) ## Build the documentation into build/site
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 .PHONY: screenshots
 screenshots: $(DEV) ## Picture every page of the dashboard, into build/screenshots

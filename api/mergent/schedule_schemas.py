@@ -33,6 +33,16 @@ def _text(name: str, limit: int) -> Callable[[Any, Terms], str | None]:
     return lambda value, _: None if value is None else rules.text(value, name, limit)
 
 
+def _rrule(value: Any, _: Terms) -> str | None:
+    if type(value) is str:  # a set has several lines; each is held to what a line may be
+        for line in value[: RULE_LIMIT + 1].splitlines():
+            if line:
+                rules.text(line, "rrule", RULE_LIMIT)
+        if 0 < len(value) <= RULE_LIMIT and not value.isspace():
+            return value
+    return None if value is None else rules.text(value, "rrule", RULE_LIMIT)
+
+
 def _description(value: Any, _: Terms) -> str | None:
     if value is None or value == "":
         return None
@@ -94,8 +104,8 @@ class RuleSchema(Strict):
         _TEXT,
     )
     rrule = Ruled(
-        _text("rrule", RULE_LIMIT),
-        "An RFC 5545 recurrence rule, with RDATE and EXDATE lines if need be.",
+        _rrule,
+        "An RFC 5545 recurrence rule, with DTSTART, RDATE and EXDATE lines if need be.",
         _TEXT,
     )
     dtstart = Ruled(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -110,9 +112,13 @@ def celery_module(name: str) -> Mapping[str, Any]:
     module, _, attribute = name.partition(":")
     if not attribute:
         raise InvalidField("celery", f"{name!r} is not module:attribute, such as shop.tasks:app")
-    found = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
+    sys.path.insert(0, os.getcwd())  # as `celery -A` does
+    try:
+        found = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise InvalidField("celery", f"{name!r} cannot be loaded: {error}") from None
     entries = getattr(getattr(found, "conf", found), "beat_schedule", found)
     if not isinstance(entries, Mapping):
         raise InvalidField("celery", f"{name!r} holds no beat_schedule")
