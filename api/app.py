@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from api import dashboard, health, metrics, openapi
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
-from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules
+from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules, secrets
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
@@ -41,6 +41,7 @@ def create_app(settings: Settings | None = None) -> App:
         schedules.add(dialect, app.door)
         queues.add(dialect, app.door)
         keys.add(dialect, app.door)
+        secrets.add(dialect, app.door)
         hosts.add(dialect, app.door)
         explain.add(dialect, app.door)
         bulk.add(dialect, app.door)

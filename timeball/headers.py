@@ -25,11 +25,33 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, secti
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110, section 5.5
 
 
+SECRET_NAME = r"[A-Z][A-Z0-9_]{0,63}"  # noqa: S105
+_SECRET = re.compile(r"\{\{ *secret\.(" + SECRET_NAME + r") *\}\}")
+_SECRET_ALONE = re.compile(r"(?:[A-Za-z-]+ )?\{\{ *secret\.[A-Z0-9_]+ *\}\}").fullmatch
+
+
+def named_secrets(value: str) -> list[str]:
+    """The secrets of its project that a header's value names, as `{{secret.NAME}}`."""
+    return _SECRET.findall(value) if "{{" in value else []
+
+
+def fill_secrets(value: str, secrets: Mapping[str, str]) -> str:
+    """A value with the secrets in place of their names. Raises KeyError with the name of one that is not there."""
+    return _SECRET.sub(lambda match: secrets[match[1]], value)
+
+
+def only_names_a_secret(value: str) -> bool:
+    """Whether a value holds nothing secret itself: a scheme at most, and the name of a secret."""
+    return _SECRET_ALONE(value) is not None
+
+
 def check_header(name: str, value: str) -> None:
     """Raises InvalidField for `request.headers.<name>` when a call may not carry this header."""
     _check_name(name)
     if not (value.isascii() and value.isprintable()) and not _VALUE(value):
         raise _wrong(name, "must be Latin-1 text on one line, without control characters")
+    if "{{" in value and re.search(r"\{\{ *secret\b", _SECRET.sub("", value)):
+        raise _wrong(name, "names no secret: write {{secret.NAME}}, with a name of A-Z, 0-9 and _")
 
 
 def check_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -66,6 +66,8 @@ class Prepared:
     lines: list[bytes]
     body: bytes
     timeout_ms: int
+    refused: str | None = None
+    """Why the call is not to be made at all."""
 
 
 @dataclass(slots=True)
@@ -219,6 +221,7 @@ class Caller:
         self.keep_bytes, self.read_bytes = keep_bytes, read_bytes
         self.trusted = None if ca_file is None else trust(ca_file)
         self.busy = 0
+        self._unmade: list[Prepared] = []
         self._posts: list[_Slot] = []
         self._others: list[_Slot] = []
         self._slots: list[_Slot] = []
@@ -244,6 +247,9 @@ class Caller:
 
     def start(self, prepared: Prepared) -> None:
         """Begin a call. Its end is handed over by a later `wait`."""
+        if prepared.refused is not None:
+            self._unmade.append(prepared)
+            return
         post = prepared.method == "POST"
         free = self._posts if post else self._others
         slot = free.pop() if free else self._new_slot(free)
@@ -273,12 +279,17 @@ class Caller:
 
     def wait(self, seconds: float) -> list[Called]:
         """Move all calls on for at most `seconds`, less when something happened; hand over the ended."""
-        if self.busy:
+        if self._unmade:
+            seconds = 0.0
+        elif self.busy:
             seconds = min(seconds, self._patience())
         # epoll counts whole milliseconds and rounds up what Python gives it; 0 only polls
         for fd, _ in self._epoll.poll(max(0.0, seconds), 16):
             if ready := self._watched.get(fd):
                 ready()
+        if self._unmade:
+            unmade, self._unmade = self._unmade, []
+            return [_blocked(prepared) for prepared in unmade]
         if not self.busy:
             return []
         self._multi.perform()
@@ -298,11 +309,12 @@ class Caller:
 
     def in_flight(self) -> list[Prepared]:
         """The calls that have begun and not ended."""
-        return [slot.prepared for slot in self._slots if slot.prepared is not None]
+        made = [slot.prepared for slot in self._slots if slot.prepared is not None]
+        return [*made, *self._unmade]
 
     def abandon(self) -> list[Prepared]:
         """Cut every call that is still in flight; what their endpoints saw is unknown."""
-        left = []
+        left, self._unmade = self._unmade, []
         for slot in [s for s in self._slots if s.prepared is not None]:
             assert slot.prepared is not None
             left.append(slot.prepared)
@@ -375,6 +387,12 @@ def _set_method(curl: Any, method: str, body: bytes) -> None:
 
 _UNSAID = {100: "a header of the response is longer than is taken"}
 """libcurl's code CURLE_TOO_LARGE comes without words."""
+
+
+def _blocked(prepared: Prepared) -> Called:
+    """The end of a call that was not made."""
+    nothing = (0, 0, 0, 0, 0)
+    return Called(prepared, Outcome.BLOCKED, None, b"", b"", False, nothing, prepared.refused)
 
 
 def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Outcome, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -17,12 +18,13 @@ import orjson
 
 from timeball import logs
 from timeball.errors import TimeballError
+from timeball.headers import fill_secrets, named_secrets
 from timeball.ids import id_text
 from timeball.model.attempt import Outcome
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry
 from timeball.model.task import State
 from timeball.signing import Signer
-from timeball.store import codec, projects
+from timeball.store import codec, projects, secrets
 from timeball.store.codec import Claimed
 from timeball.store.projects import Vault
 from timeball.store.pumps import Finished
@@ -60,6 +62,7 @@ class Signers:
     def __init__(self, client: Client, vault: Vault) -> None:
         self._client, self._vault = client, vault
         self._projects: dict[str, _Project] = {}
+        self._secrets: dict[str, tuple[float, dict[str, str]]] = {}
 
     def signer(self, project: str, key_id: str | None) -> Signer:
         """The signer for a task of a project that was made with a key."""
@@ -73,6 +76,20 @@ class Signers:
     def retries(self, project: str) -> bool:
         """Whether the project's tasks are tried again where they say nothing themselves."""
         return self._project(project).keys.retries
+
+    def secrets(self, project: str) -> Mapping[str, str]:
+        """The project's secrets by name, as they were a few seconds ago at the most."""
+        now = time.monotonic()
+        until, found = self._secrets.get(project, (0.0, {}))
+        if now >= until:
+            try:
+                found = secrets.values(self._client, self._vault, project)
+                until = now + SIGNERS_LIVE_SECONDS
+            except TimeballError as error:
+                log.warning("secrets could not be read", project=project, error=str(error))
+                until = now + 0.5
+            self._secrets[project] = until, found
+        return found
 
     def _project(self, project: str) -> _Project:
         now = time.monotonic()
@@ -99,6 +116,8 @@ class _Plan(NamedTuple):
     key_id: str | None
     lines: tuple[bytes, ...]
     timeout_ms: int | None
+    secret: bool
+    """Whether a line names a secret of the project."""
 
 
 @lru_cache(maxsize=512)
@@ -119,8 +138,9 @@ def _plan(raw_spec: bytes) -> _Plan:
         lines.append(b"Content-Type:")  # libcurl would say that the body is a form
     lines.append(b"Expect:")
     url = spec["u"]
+    secret = any(named_secrets(value) for _, value in spec.get("h", ()))
     return _Plan(
-        url, host_of(url), spec.get("m", "POST"), spec.get("k"), tuple(lines), spec.get("t")
+        url, host_of(url), spec.get("m", "POST"), spec.get("k"), tuple(lines), spec.get("t"), secret
     )
 
 
@@ -151,6 +171,7 @@ class Preparer:
             b"Timeball-Attempt: %d" % claimed.attempt,
             *plan.lines,
         )
+        refused = self._fill(claimed, lines) if plan.secret else None
         return Prepared(
             claimed,
             started_ms,
@@ -160,7 +181,22 @@ class Preparer:
             lines,
             claimed.body,
             plan.timeout_ms or self._timeout_ms,
+            refused,
         )
+
+    def _fill(self, claimed: Claimed, lines: list[bytes]) -> str | None:
+        """Put secrets in place of their names, or say why the call cannot be made."""
+        known = self._signers.secrets(claimed.lane.partition("/")[0])
+        try:
+            lines[:] = [
+                fill_secrets(line.decode("latin-1"), known).encode("latin-1")
+                if b"{{" in line
+                else line
+                for line in lines
+            ]
+        except KeyError as missing:
+            return f"the project has no secret {missing.args[0]}"
+        return None
 
 
 def host_of(url: str) -> str:
@@ -235,7 +271,9 @@ class Recorder:
         no_retry = called.raw_headers and _header(called.raw_headers, b"task-no-retry")
         asked = parse_retry_after(retry_after, ended_at) if retry_after else None
         quiet = hold_until(status=called.status, retry_after=asked, ended_at=ended_at)
-        if called.status is None or called.status >= 500 or called.status in (408, 429):
+        if called.outcome is Outcome.BLOCKED:
+            pass  # by ourselves: that says nothing of the host
+        elif called.status is None or called.status >= 500 or called.status in (408, 429):
             how = str(called.status or called.outcome.value)
             self.hosts.failed(claimed, how, codec.to_ms(quiet) if quiet else 0)
         elif self.hosts.watched:

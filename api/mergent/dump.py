@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from timeball.headers import only_names_a_secret
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
@@ -68,7 +69,9 @@ class Dumper:
             "url": request.url,
             "method": request.method,
             "headers": {
-                name: self.hidden(value) if is_secret(name) else value
+                name: self.hidden(value)
+                if is_secret(name) and not only_names_a_secret(value)
+                else value
                 for name, value in request.headers
             },
             "body": None,

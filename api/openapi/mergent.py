@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules
+from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules, secrets
 from api.mergent.bulk import BulkSchema
 from api.mergent.hosts import HostLimitSchema
 from api.mergent.keys import GraceSchema, KeySchema
@@ -22,6 +22,7 @@ from api.mergent.schedule_schemas import (
     ScheduleSchema,
 )
 from api.mergent.schemas import TaskSchema
+from api.mergent.secrets import SecretSchema
 from api.openapi.mergent_answers import SHAPES
 from api.openapi.operation import Operation, failures, paths
 from api.openapi.shapes import Shape, many, name_of, parameters, ref, sent
@@ -192,6 +193,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         optional=True,
         examples={"to read for a month": {"scopes": ["read"], "expires_in": "30d"}},
     ),
+    ("GET", "/secrets"): Operation("keys", many(ref("Secret"))),
+    ("PUT", "/secrets/<secret>"): Operation(
+        "keys",
+        ref("Secret"),
+        body=ref(name_of(SecretSchema)),
+        examples={"a token": {"value": "0123456789abcdef"}},
+    ),
+    ("DELETE", "/secrets/<secret>"): Operation("keys", None, 204),
     ("DELETE", "/keys/<key_id>"): Operation("keys", None, 204, faults=(409,)),
     ("POST", "/keys/<key_id>/rotate"): Operation(
         "keys", ref("NewKey"), 201, body=ref(name_of(GraceSchema)), optional=True, faults=(409,)
@@ -213,6 +222,10 @@ PARAMETERS: Mapping[str, Shape] = {
     "schedule_id": {
         "description": "The schedule's id.",
         "schema": {"type": "string", "format": "uuid"},
+    },
+    "secret": {
+        "description": "The secret's name.",
+        "schema": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$"},
     },
     "bulk_id": {"description": "The bulk's id.", "schema": {"type": "string"}},
     "key_id": {"description": "The key's id.", "schema": {"type": "string"}},
@@ -244,6 +257,7 @@ def document() -> dict[str, Any]:
         (explain.ROUTES, explain.Explainer, "tasks"),
         (bulk.ROUTES, bulk.Bulks, "bulk"),
         (keys.ROUTES, keys.Keys, "keys"),
+        (secrets.ROUTES, secrets.Secrets, "secrets"),
     )
     every: dict[str, Any] = {}
     for table, verbs, prefix in tables:
@@ -260,6 +274,7 @@ def document() -> dict[str, Any]:
         (HostLimitSchema, False),
         (BulkSchema, False),
         (KeySchema, False),
+        (SecretSchema, False),
         (GraceSchema, False),
     ):
         bodies |= sent(schema, partial=partial)

@@ -290,6 +290,7 @@ SHAPES: dict[str, Shape] = {
         secret=text("`whsec_` and base64; never answered again."),
         previous_expires_at=maybe(instant("Until when calls are signed with the old one too.")),
     ),
+    "Secret": thing("Ours: a secret without its value.", name=text(), changed_at=instant()),
     "Alive": thing("The process answers.", status=text(enum=["alive"])),
     "Ready": some(
         "Whether tasks would be taken, kept and called.",

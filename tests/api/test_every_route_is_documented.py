@@ -121,6 +121,7 @@ def test_examples_of_mergents_dialect_work(api: Api, method: str, path: str, exa
             "POST", "/v2/schedules", {"request": request, "rrule": "FREQ=DAILY"}
         ).json["id"],
         "name": lambda: "orders",
+        "secret": lambda: "A_TOKEN",
         "host": lambda: "example.com",
     }
     path_of = re.sub(r"{(\w+)}", lambda match: made[match[1]](), path)

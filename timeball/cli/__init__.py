@@ -23,6 +23,7 @@ from timeball.cli.members import members
 from timeball.cli.projects import exports, projects
 from timeball.cli.queues import queues
 from timeball.cli.schedules import schedules
+from timeball.cli.secrets import secrets
 from timeball.cli.sources import sources
 from timeball.cli.tasks import tasks
 from timeball.cli.watch import replay, tail
@@ -47,6 +48,7 @@ cli.add_command(login)
 cli.add_command(members)
 cli.add_command(schedules)
 cli.add_command(sources)
+cli.add_command(secrets)
 cli.add_command(queues)
 cli.add_command(hosts)
 cli.add_command(tasks)
