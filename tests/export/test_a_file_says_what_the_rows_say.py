@@ -8,8 +8,10 @@ import hashlib
 import io
 import json
 import re
+import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -213,3 +215,16 @@ def test_writers_take_what_drivers_give() -> None:
 )
 def test_an_instant_is_rfc_3339_in_utc(at: datetime, text: str) -> None:
     assert rfc3339(at) == text
+
+
+def test_words_in_a_column_of_numbers_are_words(tmp_path: Path, out: Path) -> None:
+    """SQLite keeps in a column of numbers whatever it is given."""
+    path = tmp_path / "loose.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE loose (id INTEGER PRIMARY KEY, amount NUMERIC)")
+        database.execute("INSERT INTO loose VALUES (1, 2.5), (2, 'a1'), (3, NULL), (4, '1e')")
+        database.commit()
+    source = Source(chain=1, index="users", table="loose", url=f"sqlite:///{path}")
+    plan = Plan("1", 1, Format.JSON)
+    rows = json.loads(run_export(plan, source, NOW, out).path.read_bytes())
+    assert [row["amount"] for row in rows] == [2.5, "a1", None, "1e"]

@@ -121,14 +121,19 @@ class CsvWriter:
 
 
 class JsonWriter:
-    """One JSON array of raw driver values, one object a line."""
+    """One JSON array of raw driver values, one object a line.
 
-    def __init__(self, sink: Sink, columns: Sequence[Column]) -> None:
+    With `spelled`, numbers may come as texts that the database wrote as such.
+    """
+
+    def __init__(self, sink: Sink, columns: Sequence[Column], *, spelled: bool = False) -> None:
         self.count = 0
         self._sink = sink
         self._names = [c.name for c in columns]
         self._seam = b"},{" + orjson.dumps(columns[0].name) + b":"
-        self._cells = [(i, cell) for i, c in enumerate(columns) if (cell := _json_cells(c))]
+        self._cells = [
+            (i, cell) for i, c in enumerate(columns) if (cell := _json_cells(c, spelled))
+        ]
 
     def begin(self) -> None:
         self._sink.write(b"[")
@@ -170,12 +175,14 @@ def rfc3339(at: datetime) -> str:
 
 
 def _times(column: Sequence[Any]) -> Iterable[Any]:
-    """ISO texts and datetimes as RFC 3339; the commonest text, whole seconds after a space, by a short way."""
+    """ISO texts and datetimes as RFC 3339; the commonest texts, of whole seconds, by a short way."""
     if not set(map(type, column)) <= {str, type(None)}:
         return map(_time, column)
     return [
         v.replace(" ", "T", 1) + "Z"
         if v is not None and len(v) == 19 and v[10] == " " and v[4] == "-"
+        else v
+        if v is not None and len(v) == 20 and v[10] == "T" and v[19] == "Z"
         else _time(v)
         for v in column
     ]
@@ -223,6 +230,14 @@ def _decimals(column: Sequence[Any]) -> Iterable[Any]:
     return [format(v, "f") if isinstance(v, Decimal) else v for v in column]
 
 
+def _json_numbers(column: Sequence[Any]) -> Iterable[Any]:
+    """Numbers that the database wrote, with all their digits; NaN and the infinities are no JSON."""
+    if str not in set(map(type, column)):
+        return column
+    raw = orjson.Fragment
+    return [(raw(v) if v[-1] <= "9" else None) if type(v) is str else v for v in column]
+
+
 def _common(column: Column) -> Cells | None:
     if column.kind is Kind.TIME:
         if column.times is Times.EPOCH_S:
@@ -249,10 +264,12 @@ def _csv_cells(column: Column, safe: bool) -> Cells | None:
             return _common(column)
 
 
-def _json_cells(column: Column) -> Cells | None:
+def _json_cells(column: Column, spelled: bool) -> Cells | None:
     match column.kind:
         case Kind.BOOLEAN:
             return lambda cells: map(_TRUTH.__getitem__, cells)
+        case Kind.NUMBER if spelled:
+            return _json_numbers
         case Kind.JSON:
             return lambda cells: map(_document, cells)
         case _:

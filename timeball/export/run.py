@@ -111,7 +111,7 @@ def run_export(
             sink = Sink(file, gzip=plan.gzip)
             writer: Writer
             if plan.format is Format.JSON:
-                writer = JsonWriter(sink, shown)
+                writer = JsonWriter(sink, shown, spelled=dialect == "postgresql")
             else:
                 writer = CsvWriter(sink, shown, safe=plan.csv_safe)
             writer.begin()
