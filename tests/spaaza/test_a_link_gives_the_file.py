@@ -45,6 +45,13 @@ def test_parts_and_what_is_known_already(api: Spaaza, done: dict[str, object]) -
     assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.data)}"
     rest = api("GET", url, headers={"Range": "bytes=-5"})
     assert (rest.status_code, rest.data) == (206, whole.data[-5:])
+    past = api("GET", url, headers={"Range": f"bytes={len(whole.data)}-"})
+    assert (past.status_code, past.headers["Content-Range"]) == (416, f"bytes */{len(whole.data)}")
+    stale = api("GET", url, headers={"Range": "bytes=10-19", "If-Range": '"another"'})
+    assert (stale.status_code, stale.data) == (200, whole.data)
+    head = api("HEAD", url)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(whole.data))
     again = api("GET", url, headers={"If-None-Match": whole.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
 

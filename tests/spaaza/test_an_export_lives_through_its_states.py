@@ -17,9 +17,10 @@ from tests.spaaza.conftest import Spaaza
 from timeball.dispatch import export_files, exports, sources, upkeep
 from timeball.dispatch.house import House
 from timeball.export.failures import ExportUnavailable
-from timeball.model.export import Repeat
+from timeball.model.export import LogLine, Repeat
 from timeball.model.project import Project
-from timeball.store import clock, keys, pumps
+from timeball.store import chains, clock, keys, pumps
+from timeball.store import exports as store
 from workers import ending
 from workers import export as job
 from workers.export import Exporter
@@ -401,4 +402,19 @@ def test_one_that_its_workers_died_with_says_so(api: Spaaza, house: House, chain
                 kind="e",
             )
     assert api.code(made) == "ERROR"
-    assert messages(api, made)[0] == "the worker died with it 5 times in a row: it is given up"
+    words = "the worker died with it 5 times in a row: it is given up"
+    assert messages(api, made) == [words]
+    say_two_lines(house, made)
+    assert [line["message"] for line in api.get(made, log_limit=1)["logs"]] == [words]
+    paged = [api.get(made, log_limit=1, offset=n)["logs"][0]["message"] for n in range(3)]
+    assert paged == [words, "second", "first"]
+
+
+def say_two_lines(house: House, made: dict[str, Any]) -> None:
+    """Two lines in the log of an export."""
+    prefix = keys.prefix(0)
+    project = chains.find(house.client, made["chain"])
+    export_id = store.id_of(house.client, prefix, project, made["id"])
+    for words in ("first", "second"):
+        at = datetime.now(UTC)
+        store.note(house.client, prefix, export_id, at, LogLine(at, "info", words))

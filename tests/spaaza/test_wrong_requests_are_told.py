@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from tests.export.test_a_hostile_segment_gets_nowhere import HOSTILE_RULES
 from tests.spaaza.conftest import CHAIN, STRANGER, Spaaza
 from timeball.dispatch.house import House
 from timeball.model.project import Project, Scope
@@ -164,3 +166,34 @@ def test_a_mergent_task_is_still_mergents(api: Spaaza) -> None:
     assert answer.status_code == 201
     assert answer.json["status"] == "queued"
     assert api("GET", f"/tasks/{answer.json['id']}").json == answer.json
+
+
+def test_every_hostile_rule_is_refused_by_its_index_and_makes_nothing(
+    api: Spaaza, house: House
+) -> None:
+    """The corpus of the engine, through the door: tasks and saved segments alike."""
+    own = {"country": "url", "points": "attempts", "created_at": "created_at"}
+    good = {"field_name": "url", "field_type": "keyword", "operator": "is", "value": "NL"}
+    inline = {"entity": "people", "index": "tasks", "join": "any", "chain_id": CHAIN}
+    told = 0
+    for change, path in HOSTILE_RULES:
+        rule = {**good, **change}
+        name = rule["field_name"]
+        if name in ("active", "photo"):  # kinds that this index has not
+            continue
+        rule["field_name"] = own.get(name, name) if isinstance(name, str) else name
+        whole = {**inline, "rules": [good, good, rule]}
+        target = {"action": "export", "export_index": "tasks"}
+        for url, sent, where in (
+            ("/tasks", task(target=target, trigger={"segment": whole}), "trigger.segment"),
+            ("/v2/segments", {"segment": whole}, "segment"),
+        ):
+            answer = api("POST", url, sent)
+            assert answer.status_code in (400, 422), (change, answer.text)
+            fields = answer.json["error"]["fields"]
+            if answer.status_code == 422 and fields != {"": ANY}:
+                assert list(fields) == [f"{where}.rules[2].{path}"], change
+                told += 1
+    assert told > 100
+    assert api("GET", "/tasks").json == api("GET", "/v2/segments").json == []
+    assert not house.client.keys("tb:{0}:x:*")

@@ -23,8 +23,9 @@ from timeball.settings import Settings
 from timeball.store import chains, codec, exports, projects, pumps
 from timeball.store.exports import Kept
 
-PART_LIFE = timedelta(seconds=60)
-"""A part file that nobody has touched for so long is a dead worker's: a living one touches its own each second."""
+PART_LIFE = timedelta(seconds=15)
+"""A part file that nobody has touched for so long is a dead worker's: a living one touches its own each
+second, and loses its lease after five seconds of silence."""
 SWEEP_PAGE = 500
 
 log = logs.get(__name__)
