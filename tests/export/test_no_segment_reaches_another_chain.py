@@ -71,10 +71,13 @@ def test_only_rows_of_the_chain_come_back(
 ) -> None:
     source, connection, (table, shown) = opened_shop
     data = {"index": source.index, "join": join, "chain_id": CHAIN, "rules": some}
+    refused = ""
     try:
         segment = parse_segment(data, source, shown)
     except InvalidField as error:
-        assert error.field.startswith("trigger.segment.rules[")
+        refused = error.field
+    if refused:
+        assert refused.startswith("trigger.segment.rules[")
         return
     statement = sql.select(source, table, shown, segment, NOW, "sqlite")
     text = str(statement.compile(dialect=connection.dialect))
