@@ -10,6 +10,7 @@ from flask import Response, request, url_for
 from api.dashboard import charts, shown
 from api.dashboard.dead import host as host_of
 from api.dashboard.desk import Visit
+from api.dashboard.queues import number_of_form
 from timeball.dispatch import hosts as verbs
 from timeball.errors import InvalidField
 from timeball.model.host import Breaker, HostState
@@ -90,7 +91,7 @@ def _samples(visit: Visit) -> dict[str, Sample]:
 
 
 def act(visit: Visit) -> Response:
-    """Let a held host be called: by one call that decides, or by all that wait."""
+    """Let a held host be called, by one call that decides or by all that wait; or limit a host."""
     host, verb = request.form.get("host", "")[:300], request.form.get("verb", "")
     if verb == "probe":
         verbs.probe(visit.house, visit.project.id, host)
@@ -98,10 +99,23 @@ def act(visit: Visit) -> Response:
     elif verb == "close":
         verbs.close_breaker(visit.house, visit.project.id, host)
         told = f"Calls to {host} go through again."
+    elif verb == "limit":
+        return _limit(visit, host)
     else:
-        raise InvalidField("verb", "must be probe or close")
+        raise InvalidField("verb", "must be probe, close or limit")
     visit.wrote("probe host" if verb == "probe" else "close breaker", host)
     return visit.go(url_for("dashboard.hosts"), told)
+
+
+def _limit(visit: Visit, host: str) -> Response:
+    house, project = visit.house, visit.project.id
+    before = verbs.get_host(house, project, host)
+    most = number_of_form("most")
+    verbs.limit_host(house, project, host, most)
+    now = "no limit of its own" if most is None else f"{most} at once"
+    was = f"{before.limit} at once" if before.own else "no limit of its own"
+    visit.wrote("limit host", host, was, now)
+    return visit.go(url_for("dashboard.hosts"), f"{host} has {now}.")
 
 
 ROUTES = (

@@ -10,8 +10,8 @@ from flask import Response, render_template, request
 
 from api.dashboard import charts, shown
 from api.dashboard.charts import Ahead, Percentile, Throughput
-from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
+from api.dashboard.first_steps import Step, steps
 from api.health import SILENT_AFTER_SECONDS
 from timeball.model.task import State
 from timeball.model.visitor import Role
@@ -40,16 +40,6 @@ class Card:
     counts: str
     kind: str
     link: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A first step, with the command that makes it."""
-
-    name: str
-    why: str
-    command: str
-    done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +133,7 @@ def _read(visit: Visit, period: str, base: str) -> Live:
         lateness=charts.percentiles(counts, "l"),
         outlook=charts.outlook(outlook),
         crew=roll.roll(client),
-        steps=_steps(visit, standing, hour, base),
+        steps=steps(visit, standing, hour, base),
     )
 
 
@@ -232,48 +222,6 @@ def _cards(now: Standing, hour: Counter[str], a_second: float) -> list[Card]:
             "tasks out of attempts that wait for a person",
             "bad" if dead else "",
             "/dashboard/dead",
-        ),
-    ]
-
-
-def _steps(visit: Visit, now: Standing, hour: Counter[str], base: str) -> list[Step]:
-    """The steps of a first visit, until all are done."""
-    ended = sum(now.ended.values())
-    seen = {
-        "send": now.queues > 0 or ended > 0,
-        "break": hour["retried"] + hour["dead"] > 0,
-        "schedule": now.schedules > 0,
-    }
-    done = figures.steps_done(
-        visit.house.client, visit.prefix, visit.project.id, [n for n, d in seen.items() if d]
-    )
-    if done >= seen.keys():
-        return []
-    inbox = visit.house.settings.inbox_url or "https://example.com"
-    hello = {"request": {"url": f"{inbox}/hello", "body": "Hello from Timeball"}}
-    broken = {
-        "request": {"url": f"{inbox}/flaky?status=500&times=2"},
-        "retry": {"min_backoff": "2s"},
-    }
-    each = {"request": {"url": f"{inbox}/tick"}, "cron": "* * * * *", "name": "tick"}
-    return [
-        Step(
-            "Send a task",
-            "Its call arrives in the inbox within a second.",
-            curl(base, "tasks", hello),
-            "send" in done,
-        ),
-        Step(
-            "Break the inbox",
-            "It answers 500 twice: watch the retries.",
-            curl(base, "tasks", broken),
-            "break" in done,
-        ),
-        Step(
-            "Make a schedule",
-            "One call a minute, until you delete it.",
-            curl(base, "schedules", each),
-            "schedule" in done,
         ),
     ]
 

@@ -17,7 +17,15 @@ from timeball.model.visitor import Role
 from timeball.store import figures, logins, roll
 
 KNOWN_SECONDS = 1.0
-PACKAGES = ("celery", "kombu", "redis", "pycurl", "flask", "granian", "flower")
+PACKAGES = {
+    "celery": "Celery",
+    "kombu": "Kombu",
+    "redis": "redis-py",
+    "pycurl": "PycURL",
+    "flask": "Flask",
+    "granian": "Granian",
+    "flower": "Flower",
+}
 
 
 def system(visit: Visit) -> Response:
@@ -74,7 +82,7 @@ def _versions(info: dict[str, str]) -> list[tuple[str, str]]:
         ("Timeball", __version__),
         (server, info.get(f"{server.lower()}_version", "?")),
         ("Python", platform.python_version()),
-        *((name.capitalize(), _version(name)) for name in PACKAGES),
+        *((title, _version(name)) for name, title in PACKAGES.items()),
     ]
 
 

@@ -31,8 +31,15 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_STATIC = Path(__file__).parent / "static"
-_TYPES = {"inbox.css": "text/css; charset=utf-8", "inbox.js": "text/javascript; charset=utf-8"}
+_OWN = Path(__file__).parent / "static"
+_FILES = {
+    "dashboard.css": (_OWN.parents[1] / "dashboard" / "static", "text/css; charset=utf-8"),
+    "inbox.css": (_OWN, "text/css; charset=utf-8"),
+    "inbox.js": (_OWN, "text/javascript; charset=utf-8"),
+}
+"""What the page needs, each with its folder and type; its look is the dashboard's."""
+_PAGES = (("", "Overview"), ("/tasks", "Tasks"), ("/schedules", "Schedules"), ("/dead", "Dead"))
+"""Pages of the dashboard that the inbox leads to."""
 
 
 class Checks(Protocol):
@@ -70,7 +77,7 @@ class Inbox:
         self._public_url = public_url
         self._slots = BoundedSemaphore(HELD)
         self._never = Event()
-        self._static = {name: (_STATIC / name).read_bytes() for name in _TYPES}
+        self._static = {name: (folder / name).read_bytes() for name, (folder, _) in _FILES.items()}
 
     def take(self) -> Response:
         """Record a delivery, or show what was recorded."""
@@ -87,7 +94,7 @@ class Inbox:
     def own(self, name: str) -> Response:
         """The page's own files, its look for news, and its button."""
         if name in self._static:
-            return Response(self._static[name], content_type=_TYPES[name])
+            return Response(self._static[name], content_type=_FILES[name][1])
         if name == "count":
             return Response(self.ring.state(), content_type="text/plain; charset=utf-8")
         if name == "clear" and request.method == "POST":
@@ -175,6 +182,7 @@ class Inbox:
             path=path,
             base=request.host_url.rstrip("/"),
             public_url=self._public_url,
+            pages=_PAGES,
             kept=KEPT,
         )
         return Response(page, content_type="text/html; charset=utf-8")

@@ -21,6 +21,7 @@ LOOKS = {
     "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
+    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
 
 
@@ -41,7 +42,8 @@ def fill(product: Product) -> tuple[str, str, str, str]:
     assert product.ask("POST", "/v2/tasks/batch-create", many).status_code == 201
     asked = {"action": "delete", "filter": {"queue": "later"}, "rate": 20}
     bulk = product.ask("POST", "/v2/tasks/bulk", asked).json()["id"]
-    product.create("http://localhost:1/", name="nobody there", retry={"max_attempts": 1})
+    for n in range(12):  # enough to open the breaker, and to leave some that wait for it
+        product.create("http://localhost:1/", name=f"nobody there {n}", retry={"max_attempts": 1})
     retry = {"min_backoff": "1s", "max_attempts": 5}
     flaky = product.create(f"{inbox}/flaky?status=503&times=2", "hello", name="flaky", retry=retry)
     rule = {"cron": "30 2 * * 1-5", "timezone": "Europe/Amsterdam", "name": "nightly report"}
@@ -122,16 +124,22 @@ def shoot(product: Product, folder: Path) -> None:
             "schedule": f"/schedules/{schedule}",
             "edit-schedule": f"/schedules/{schedule}/edit",
             "queues": "/queues",
+            "hosts": "/hosts",
             "dead": "/dead",
             "keys": "/keys",
+            "settings": "/settings",
             "system": "/system",
             "audit": "/audit",
+            "inbox": product.inbox + "/",
+            "sign-in": "/login",
         }
         state = first.storage_state()
         for look in LOOKS:
             page = browser.new_context(storage_state=state, **_look(look)).new_page()
             for name, path in pages.items():
-                page.goto(f"{product.url}/dashboard{path}")
+                if name == "sign-in":  # the last: who is signed in is led away from it
+                    page.context.clear_cookies()
+                page.goto(path if "://" in path else f"{product.url}/dashboard{path}")
                 page.wait_for_timeout(400)
                 page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
         project, more = fill_chain(product)
@@ -150,6 +158,6 @@ def _look(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as data, Product(Path(data)) as running:
+    with tempfile.TemporaryDirectory() as data, Product(Path(data), flower=True) as running:
         shoot(running, Path(sys.argv[1]))
     print(f"written to {sys.argv[1]}")

@@ -68,3 +68,14 @@ def test_a_viewer_has_no_buttons(as_role: Callable[[Role], Browser]) -> None:
 
 def test_without_a_call_the_page_says_how_to_see_a_breaker_open(browser: Browser) -> None:
     assert "seq 20" in browser.get("/dashboard/hosts").text
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_host_is_limited(browser: Browser, house: House, project: Project) -> None:
+    told = browser.follow("/dashboard/hosts", host="good.example", verb="limit", most="3")
+    assert "good.example has 3 at once." in told
+    assert "3 at once</small>" in told
+    assert hosts.get_host(house, project.id, "good.example").limit == 3
+    browser.follow("/dashboard/hosts", host="good.example", verb="limit", most="")
+    assert hosts.get_host(house, project.id, "good.example").limit is None
+    browser.post("/dashboard/hosts", 422, host="good.example", verb="limit", most="0")
