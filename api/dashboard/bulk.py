@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, render_template, request, url_for
+from flask import Response, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard import charts, shown
-from api.dashboard.desk import Visit
+from api.dashboard.desk import Part, Visit
 from api.mergent import bulk as rules
 from api.mergent import lists
 from api.mergent.errors import Rejected
@@ -26,6 +26,8 @@ from timeball.store.tasks import Filter
 FILTERS = ("status", "queue", "tag", "name", "url", "host", "created_after", "created_before")
 """The filters of the list, by their names in its URL."""
 SAMPLE = 8
+COUNT_SECONDS = 0.1
+"""How long a page looks for a count that no index gives."""
 
 WORDS = {
     Action.CANCEL: "Cancel",
@@ -76,7 +78,7 @@ def new(visit: Visit) -> Response:
     """What a verb over a filter would meet: a count, some of them, and the question."""
     action, given = rules.action(request.args.get("verb", "")), asked_for()
     wanted = verbs.meant(action, filter_of(given))
-    count = verbs.count(visit.house, visit.project.id, action, wanted)
+    count = verbs.count(visit.house, visit.project.id, action, wanted, COUNT_SECONDS)
     page = intake.find(visit.house, visit.project.id, wanted, SAMPLE, None)
     return visit.page(
         "bulk_new.html",
@@ -167,8 +169,7 @@ def page(visit: Visit, bulk_id: str) -> Response:
 
 def live(visit: Visit, bulk_id: str) -> Response:
     """Only what changes of a bulk's page."""
-    text = render_template("bulk_live.html", visit=visit, shown=shown, **_facts(visit, bulk_id))
-    return Response(text, content_type="text/html; charset=utf-8")
+    return visit.part(Part.of("bulk_live.html", visit=visit, **_facts(visit, bulk_id)))
 
 
 def stop(visit: Visit, bulk_id: str) -> Response:

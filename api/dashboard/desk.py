@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -124,6 +125,20 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A text of a page, and the tag that changes when it does."""
+
+    text: str
+    tag: str
+
+    @classmethod
+    def of(cls, template: str, **values: Any) -> Part:
+        """The part that a template makes."""
+        text = render_template(template, shown=shown, **values)
+        return cls(text, hashlib.sha256(text.encode()).hexdigest()[:20])
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """One request of somebody who is signed in. `project` is the one he looks at."""
 
@@ -173,6 +188,15 @@ class Visit:
         answer = Response(text, status, content_type="text/html; charset=utf-8")
         if told is not None:
             answer.delete_cookie(TOLD, path="/dashboard")
+        return answer
+
+    def part(self, part: Part) -> Response:
+        """A part of a page that the script renews: 304 and no text while it is as the viewer has it."""
+        if part.tag in request.if_none_match:
+            answer = Response(status=304)
+        else:
+            answer = Response(part.text, content_type="text/html; charset=utf-8")
+        answer.set_etag(part.tag)
         return answer
 
     def go(self, url: str, told: str = "", good: bool = True) -> Response:

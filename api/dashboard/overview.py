@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Response, render_template, request
+from flask import Response, request
 
 from api.dashboard import charts, shown
 from api.dashboard.charts import Ahead, Percentile, Throughput
-from api.dashboard.desk import Visit, base_url
+from api.dashboard.desk import Part, Visit, base_url
 from api.dashboard.first_steps import Step, steps
 from api.health import SILENT_AFTER_SECONDS
 from timeball.model.task import State
@@ -69,12 +69,10 @@ def overview(visit: Visit) -> Response:
 def live(visit: Visit) -> Response:
     """Only what changes, for the script that renews it: one text for all viewers."""
     key = ("live text", *_what(visit))
-    text = visit.desk.cache.get(
-        key,
-        LIVE_SECONDS,
-        lambda: render_template("live.html", visit=visit, live=_live(visit), shown=shown),
+    part = visit.desk.cache.get(
+        key, LIVE_SECONDS, lambda: Part.of("live.html", visit=visit, live=_live(visit))
     )
-    return Response(text, content_type="text/html; charset=utf-8")
+    return visit.part(part)
 
 
 def _what(visit: Visit) -> tuple[str, str, str]:

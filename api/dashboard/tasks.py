@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Response, render_template, request, url_for
+from flask import Response, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard import charts, shown
 from api.dashboard.bulk import FILTERS, asked_for
 from api.dashboard.commands import commands, curl
-from api.dashboard.desk import Visit, base_url
+from api.dashboard.desk import Part, Visit, base_url
 from api.dashboard.forms import Form
 from api.mergent import lists
 from api.mergent.dump import STATES, effective_retry, is_secret
@@ -133,8 +133,7 @@ def task(visit: Visit, task_id: str) -> Response:
 
 def task_live(visit: Visit, task_id: str) -> Response:
     """Only what changes of a task's page."""
-    text = render_template("task_live.html", visit=visit, shown=shown, **_facts(visit, task_id))
-    return Response(text, content_type="text/html; charset=utf-8")
+    return visit.part(Part.of("task_live.html", visit=visit, **_facts(visit, task_id)))
 
 
 def _facts(visit: Visit, task_id: str) -> dict[str, Any]:

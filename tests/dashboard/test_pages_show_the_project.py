@@ -123,6 +123,20 @@ def test_all_viewers_share_one_reading_of_the_store(
     assert house.client.info("stats")["total_commands_processed"] - before <= 4
 
 
+def test_what_has_not_changed_is_not_sent_again(
+    browser: Browser, make: Callable[..., Task], house: House
+) -> None:
+    roll.sign_in(house.client, "worker", "here:1", {"processes": 2})
+    task = make(delay=timedelta(hours=5))
+    for path in ("/dashboard/live", page_of(task) + "/live"):
+        first = browser.get(path)
+        tag = first.headers["ETag"]
+        again = browser.client.get(path, headers={"If-None-Match": tag})
+        assert (again.status_code, again.data) == (304, b"")
+    browser.post(f"{page_of(task)}/cancel")
+    assert browser.client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
 def test_a_task_page_tells_its_life(
     browser: Browser, make: Callable[..., Task], pump: Pump
 ) -> None:

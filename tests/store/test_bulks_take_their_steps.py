@@ -192,3 +192,25 @@ def test_a_filter_is_kept_as_it_was_asked_for(house: House, project: Project) ->
     )
     begun = bulk.begin(house, project.id, Action.DELETE, "Ada", wanted=wanted)
     assert bulk.filter_of(house, project.id, begun.id) == wanted
+
+
+def test_the_look_at_the_bytes_never_hides_a_task_that_fits(
+    house: House, project: Project, make: Callable[..., list[Task]], pump: Pump
+) -> None:
+    odd = 'https://Shop.example:8080/a"b\\c/é?q=1#x'
+    make(1, url=odd)
+    make(1, url="https://user@other.example/", queue="b", delay=HOUR)
+    [claimed] = pump.take(1)
+    pump.end(claimed, State.DEAD)
+
+    def urls(**wanted: object) -> list[str]:
+        page = intake.find(house, project.id, Filter(**wanted), 10, None)  # type: ignore[arg-type]
+        return [task.request.url for task in page.tasks]
+
+    for n in range(1, len(odd)):
+        assert odd in urls(url=odd[:n]), odd[:n]
+    assert urls(host="shop.example:8080") == [odd]
+    assert urls(host="shop.example:8080", state=State.DEAD) == [odd]
+    assert urls(host="other.example", state=State.SCHEDULED) == ["https://user@other.example/"]
+    assert urls(host="other.example", state=State.DEAD) == []
+    assert urls(host="example") == []

@@ -50,9 +50,16 @@ def meant(action: Action, wanted: Filter) -> Filter:
     return wanted if only is None else replace(wanted, state=only)
 
 
-def count(house: House, project: str, action: Action, wanted: Filter) -> Count:
-    """How many tasks an action over a filter would meet. Raises InvalidField."""
-    return bulks.count(house.client, house.prefix(project), project, meant(action, wanted))
+def count(
+    house: House,
+    project: str,
+    action: Action,
+    wanted: Filter,
+    seconds: float = bulks.COUNT_SECONDS,
+) -> Count:
+    """How many tasks an action over a filter would meet; see `bulks.count`. Raises InvalidField."""
+    prefix = house.prefix(project)
+    return bulks.count(house.client, prefix, project, meant(action, wanted), seconds)
 
 
 def begin(

@@ -37,8 +37,12 @@ def count(
         return Count(size, True)
     end, fits, looked_at = time.monotonic() + seconds, 0, 0
     while batch := walk.take(COUNTED_AT_ONCE):
-        found = tasks.get_many(client, prefix, [entry[0] for entry in batch])
-        fits += sum(wanted.fits(task) and task.project == project for task in found)
+        ids = [entry[0] for entry in batch]
+        records = tasks.read_many(client, prefix, ids)
+        fits += sum(
+            tasks.fitting(wanted, project, task_id, record) is not None
+            for task_id, record in zip(ids, records, strict=True)
+        )
         looked_at += len(batch)
         if time.monotonic() > end and looked_at < size:
             return Count(round(fits * size / looked_at), False)

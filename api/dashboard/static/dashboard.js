@@ -9,12 +9,18 @@ function fragment(text) {
 
 function follow(region) {
   const every = Number(region.dataset.every) || 2000;
+  let tag = "";
   const look = async () => {
     if (!document.hidden && !region.matches(":has(.menu[open])") && !selectsText(region)) {
       try {
-        const answer = await fetch(region.dataset.live, { headers: { "X-Live": "1" } });
+        const answer = await fetch(region.dataset.live, {
+          headers: { "X-Live": "1", ...(tag && { "If-None-Match": tag }) },
+        });
         if (answer.status === 401 || answer.status === 404) return location.reload();
-        if (answer.ok) renew(region, fragment(await answer.text()));
+        if (answer.ok) {
+          renew(region, fragment(await answer.text()));
+          tag = answer.headers.get("ETag") ?? "";
+        }
       } catch {
         // The API is away for a moment; the next look tells.
       }
