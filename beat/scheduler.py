@@ -22,7 +22,7 @@ from celery.beat import Scheduler
 
 from beat.nap import Nap
 from timeball import logs
-from timeball.dispatch import bulk, callbacks, export_files, upkeep
+from timeball.dispatch import alerts, bulk, callbacks, export_files, upkeep
 from timeball.dispatch.expand import expand
 from timeball.dispatch.house import House, open_house
 from timeball.errors import StoreError
@@ -75,6 +75,7 @@ class DutyScheduler(Scheduler):
             Duty("ring", 1.0, upkeep.ring),
             Duty("rescue", 0.5, upkeep.rescue),
             Duty("prune", 5.0, upkeep.prune),
+            Duty("watch", 15.0, alerts.watch),
             Duty("bulk", 0.5, bulk.work_beside),
             Duty("sweep", 30.0, export_files.sweep_beside),
         ]

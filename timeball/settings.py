@@ -75,6 +75,16 @@ def _days(low: float, high: float) -> Callable[[str], timedelta]:
     return parse
 
 
+def _share(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not 0 < number <= 1:
+        raise ValueError("must be a number above 0 and up to 1")
+    return number
+
+
 def _choice(*options: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in options:
@@ -289,6 +299,17 @@ class Settings:
         _text, None, "Where the inbox is, for the dashboard's links and first commands."
     )
     flower_url: str | None = _setting(_text, None, "Where Flower is, for a link on the dashboard.")
+    alert_url: str | None = _setting(
+        _text, None, "A URL that is told when something goes wrong, and when that is over."
+    )
+    alert_late: timedelta = _setting(
+        _seconds(1, 86400),
+        timedelta(minutes=5),
+        "An alert begins when the oldest due task of a project has waited so long.",
+    )
+    alert_failures: float = _setting(
+        _share, 0.5, "An alert begins when so large a share of a project's attempts fails, 0 to 1."
+    )
     metrics_token: str | None = _setting(
         _token_or_open,
         None,

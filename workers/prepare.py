@@ -128,12 +128,15 @@ def _plan(raw_spec: bytes) -> _Plan:
         lines.append(b"Timeball-Schedule: " + spec["sc"].encode())
         occurrence = codec.from_ms(spec["oc"]).isoformat(timespec="milliseconds")
         lines.append(b"Timeball-Occurrence: " + occurrence.replace("+00:00", "Z").encode())
-    typed = False
+    typed = traced = False
     for name, value in spec.get("h", ()):
         lines.append(
             f"{name}: {value}".encode("latin-1") if value else f"{name};".encode("latin-1")
         )
         typed = typed or name.lower() == "content-type"
+        traced = traced or name.lower() == "traceparent"
+    if "tp" in spec and not traced:
+        lines.append(b"traceparent: " + spec["tp"].encode())
     if not typed:
         lines.append(b"Content-Type:")  # libcurl would say that the body is a form
     lines.append(b"Expect:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -35,6 +35,10 @@ SUBMIT_AT_ONCE = 200
 """Tasks of a batch taken in one move: Redis serves nobody else meanwhile, about 10 us a task."""
 
 _REPLAYED = (("Idempotency-Replayed", "true"),)
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+).fullmatch
+"""W3C Trace Context, section 3.2; one that is malformed is as if it were not there."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}").fullmatch
 
 log = logs.get(__name__)
@@ -75,6 +79,9 @@ class Tasks:
             return self.spaaza.take(caller, call.request, data)
         key, fingerprint = _idempotency(call.request, raw)
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
+        traceparent = call.request.environ.get("HTTP_TRACEPARENT")
+        if traceparent is not None and _TRACEPARENT(traceparent):
+            draft = replace(draft, traceparent=traceparent)
         taken = self._submit(caller, [draft])[0]
         if taken.task is None:
             raise _conflict(taken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -207,17 +206,3 @@ def test_help_reads_well(words: tuple[str, ...]) -> None:
     assert about[0].isupper()
     assert about.rstrip()[-1] in ".:)"
     assert max(map(len, done.output.splitlines())) <= 100
-
-
-def test_the_reference_has_every_command() -> None:
-    text = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text()
-    told = set(re.findall(r"^\| `timeball ([a-z -]+)` \|", text, re.MULTILINE))
-    leaves = {" ".join(words) for words in commands() if not hasattr(command_of(words), "commands")}
-    assert told == leaves
-
-
-def command_of(words: tuple[str, ...]) -> Any:
-    found: Any = cli
-    for word in words:
-        found = found.commands[word]
-    return found

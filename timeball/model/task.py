@@ -132,6 +132,8 @@ class Draft:
     """A URL that is told when the task has died."""
     on_attempt: str | None = None
     """A URL that is told of every attempt."""
+    traceparent: str | None = None
+    """The caller's place in a trace (W3C Trace Context), passed on with each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +169,4 @@ class Task:
     on_success: str | None = None
     on_failure: str | None = None
     on_attempt: str | None = None
+    traceparent: str | None = None

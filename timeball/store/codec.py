@@ -104,6 +104,8 @@ def encode_spec(draft: Draft | Task) -> bytes:
         spec["sc"] = draft.schedule
     if draft.occurrence is not None:
         spec["oc"] = to_ms(draft.occurrence)
+    if draft.traceparent is not None:
+        spec["tp"] = draft.traceparent
     if tells(draft):
         spec |= {k: url for k, name in CALLBACKS if (url := getattr(draft, name)) is not None}
     return orjson.dumps(spec)
@@ -189,6 +191,7 @@ def build_task(
         on_success=spec.get("cs"),
         on_failure=spec.get("cf"),
         on_attempt=spec.get("ca"),
+        traceparent=spec.get("tp"),
     )
 
 

@@ -48,6 +48,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `clock` | string | milliseconds that the virtual clock is ahead; development only | until reset |
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |
 | `m:<project>:<minute>`, `h:<project>:<hour>` | hash | counters for charts | 25 hours; 8 days |
+| `alerts` | hash | `project:kind` of each alert that goes on, to when it began (ms) | while it goes on |
 | `sum:<project>` | hash | the sum of those counters up to the field `minute` | for ever |
 | `steps:<project>` | set | first steps on the dashboard that were done | for ever |
 | `projects` | hash | id to project record | for ever |

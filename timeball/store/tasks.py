@@ -122,6 +122,7 @@ def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task
         on_success=draft.on_success,
         on_failure=draft.on_failure,
         on_attempt=draft.on_attempt,
+        traceparent=draft.traceparent,
     )
 
 

@@ -2,15 +2,6 @@
 local now = clock()
 local returned, died = 0, 0
 
-local function count(project, field)
-  local minute = P .. 'm:' .. project .. ':' .. math.floor(now / 60000)
-  local hour = P .. 'h:' .. project .. ':' .. math.floor(now / 3600000)
-  redis.call('HINCRBY', minute, field, 1)
-  redis.call('HINCRBY', hour, field, 1)
-  redis.call('EXPIRE', minute, 90000)
-  redis.call('EXPIRE', hour, 691200)
-end
-
 -- A pump has lost a task: end its lease and put it back in its lane, or let it die of being lost.
 local function give_back(id, held, pump, max_lost)
   redis.call('HDEL', P .. 'lease:' .. pump, id)
@@ -22,7 +13,7 @@ local function give_back(id, held, pump, max_lost)
   if h.state ~= RUNNING then return end
   local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
   h.lost = h.lost + 1
-  count(h.project, 'o:lost')
+  count_one(h.project, 'o:lost', now)
   local state = h.lost >= max_lost and DEAD or SCHEDULED
   if bit.band(h.flags, TELLS) > 0 then tell(id, state, now, entry) end
   if state == DEAD then
@@ -31,7 +22,7 @@ local function give_back(id, held, pump, max_lost)
     redis.call('ZADD', P .. 'end:' .. h.project .. ':' .. DEAD, now, id)
     unname(h, record, id)
     tell_schedule(h, record)
-    count(h.project, 'dead')
+    count_one(h.project, 'dead', now)
     died = died + 1
   else
     h.state, h.due, h.flags = SCHEDULED, math.floor(now), bit.bor(h.flags, EARLIER)

@@ -173,6 +173,17 @@ local function tell_schedule(h, record)
   if redis.call('LLEN', P .. 'wake:s') == 0 then redis.call('LPUSH', P .. 'wake:s', 1) end
 end
 
+-- count something that seldom happens, for the charts and the alerts
+local function count_one(project, field, now)
+  for key, life in pairs({
+    [P .. 'm:' .. project .. ':' .. math.floor(now / 60000)] = 90000,
+    [P .. 'h:' .. project .. ':' .. math.floor(now / 3600000)] = 691200,
+  }) do
+    redis.call('HINCRBY', key, field, 1)
+    redis.call('EXPIRE', key, life)
+  end
+end
+
 -- An attempt of a task has ended that somebody is to be told of: beat makes a call of it. `state`
 -- is what follows. The layout is told in outbox.py.
 local function tell(id, state, now, entry)

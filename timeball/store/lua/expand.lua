@@ -28,7 +28,10 @@ local function see_to(i, n)
     return 1
   end
   release(s)
-  if ARGV[i + 4] ~= '0' then note(s, MISSED, ARGV[i + 4], ARGV[i + 5]) end
+  if ARGV[i + 4] ~= '0' then
+    note(s, MISSED, ARGV[i + 4], ARGV[i + 5])
+    count_one(s.lane:match('^[^/]*'), 'missed', now)
+  end
   for j = i + 7, i + 6 + 4 * n, 4 do
     occur(s, ARGV[j], tonumber(ARGV[j + 1]), tonumber(ARGV[j + 2]), tonumber(ARGV[j + 3]))
   end
