@@ -20,6 +20,7 @@ PYTHON ?=
 T ?=
 ARGS ?=
 UPGRADE ?=
+SECONDS ?= 60
 
 # What `make test` leaves to targets of their own.
 MARKS := not faults and not soak
@@ -79,6 +80,20 @@ faults: $(DEV) ## Kill and freeze real processes under load; nothing may be lost
 .PHONY: soak
 soak: $(DEV) ## Run the tests that take many minutes
 	@$(PY) -m pytest -m soak --timeout 1800 $(ARGS) $(T)
+
+.PHONY: fuzz
+fuzz: $(DEV) ## Fuzz what reads URLs, rules, durations and headers: make fuzz SECONDS=600
+	@$(PY) -m tests.fuzz.texts $(SECONDS) build/fuzz
+
+.PHONY: audit
+audit: $(DEV) ## Ask an advisory service for known weaknesses of what the locks hold; needs the network
+	@$(VENV)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock && \
+	$(VENV)/bin/pip-audit --require-hashes --disable-pip -r requirements-dev.lock
+
+.PHONY: sbom
+sbom: $(RUNTIME) $(DEV) ## Write what the product consists of, as CycloneDX, into build/sbom.json
+	@mkdir -p build && $(VENV)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --of JSON --spec-version 1.6 -o build/sbom.json && echo "build/sbom.json is written"
 
 .PHONY: bench
 bench: $(DEV) ## Measure against plain Celery and requests: make bench ARGS="--quick drain"

@@ -11,22 +11,19 @@ microsecond each, and most of the time there is something to do for a good part 
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
-import ssl
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import pycurl
 
 from timeball import __version__
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
+from workers.trust import trust
 
 USER_AGENT = f"Timeball/{__version__}"
 
@@ -180,24 +177,6 @@ class _Slot:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def trust(ca_file: str) -> IO[bytes]:
-    """A file of the system's roots and those of `ca_file`; it goes when it is closed.
-
-    libcurl takes one file, and parses it anew for each connection unless it is a file. Raises OSError.
-    """
-    found = ssl.get_default_verify_paths()
-    roots = next((p for p in (found.cafile, *_ROOTS) if p and os.path.exists(p)), None)
-    made = tempfile.NamedTemporaryFile(prefix="timeball-roots-", suffix=".pem")  # noqa: SIM115 (the caller closes it)
-    for path in filter(None, (roots, ca_file)):
-        made.write(Path(path).read_bytes() + b"\n")
-    made.flush()
-    return made
-
-
-_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-"""Where distributions keep the roots, for a Python that was built elsewhere."""
 
 
 class Caller:

@@ -179,6 +179,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         202,
         body=ref(name_of(BulkSchema)),
         examples={"all of a queue": {"action": "cancel", "filter": {"queue": "orders"}}},
+        faults=(409,),
         also={200: ref("Counted")},
     ),
     ("GET", "/bulk"): Operation("bulks", many(ref("Bulk"))),
