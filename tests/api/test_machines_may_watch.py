@@ -171,7 +171,7 @@ def test_who_may_read_them(
 def test_a_hundred_scrapes_cost_little(
     api: Api, house: House, api_of: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it is asked, the store is read again only after a hundred times what that took."""
+    """However often it is asked, the store is read again only after as long as it may be kept."""
     for n in range(20):
         other = api_of(f"project {n}")
         for queue in ("a", "b", "c"):
