@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from api.mergent.schemas import load
 from timeball.dispatch import schedules as verbs
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes, id_text
-from timeball.model.schedule import CatchUp, Overlap, Schedule
+from timeball.model.schedule import CatchUp, Overlap, Schedule, Share
 from timeball.model.task import BodyKind, Method
 from timeball.model.visitor import Role
 from timeball.store import codec
@@ -105,6 +105,7 @@ def schedule(visit: Visit, schedule_id: str) -> Response:
         fault=fault,
         history=history,
         strip=history[:STRIP][::-1],
+        window=_window(found.window),
         headers=[
             (name, dumper.hidden(value) if is_secret(name) else value)
             for name, value in found.request.headers
@@ -179,9 +180,16 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "start_at": shown.exact(it.start_at),
             "end_at": shown.exact(it.end_at),
             "max_runs": str(it.max_runs or ""),
-            "window": shown.written(it.window) if it.window else "",
+            "window": _window(it.window),
         }
     )
+
+
+def _window(window: timedelta | Share) -> str:
+    """A window as the form reads it."""
+    if isinstance(window, Share):
+        return f"{window.percent}%"
+    return shown.written(window) if window else ""
 
 
 def _timing(form: Form) -> dict[str, Any]:

@@ -34,7 +34,7 @@ BATCH_BYTES_LIMIT = 8 * 1024 * 1024
 SUBMIT_AT_ONCE = 200
 """Tasks of a batch taken in one move: Redis serves nobody else meanwhile, about 10 us a task."""
 
-_REPLAYED = (("Idempotency-Replayed", "true"),)
+REPLAYED = (("Idempotency-Replayed", "true"),)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 ).fullmatch
@@ -77,7 +77,7 @@ class Tasks:
         caller = call.caller
         if self.spaaza.wants(caller, data):
             return self.spaaza.take(caller, call.request, data)
-        key, fingerprint = _idempotency(call.request, raw)
+        key, fingerprint = idempotency(call.request, raw)
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
         traceparent = call.request.environ.get("HTTP_TRACEPARENT")
         if traceparent is not None and _TRACEPARENT(traceparent):
@@ -85,7 +85,7 @@ class Tasks:
         taken = self._submit(caller, [draft])[0]
         if taken.task is None:
             raise _conflict(taken)
-        headers = _REPLAYED if taken.taken is Taken.REPEATED else ()
+        headers = REPLAYED if taken.taken is Taken.REPEATED else ()
         return reply(self.dumper.task(taken.task, caller.retries), 201, headers)
 
     def create_many(self, call: Call) -> Response:
@@ -100,7 +100,7 @@ class Tasks:
             message = f"must have 1 to {BATCH_LIMIT} tasks; this one has {len(data)}"
             raise Rejected([Fault("", message)])
         caller = call.caller
-        key, fingerprint = _idempotency(call.request, raw)
+        key, fingerprint = idempotency(call.request, raw)
         places: list[int] = []
         drafts: list[Draft] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
@@ -136,7 +136,7 @@ class Tasks:
                 else self.dumper.task(one.task, caller.retries)
             )
         replayed = all(one.taken is Taken.REPEATED for one in taken)
-        return reply(answers, 201, _REPLAYED if replayed else ())
+        return reply(answers, 201, REPLAYED if replayed else ())
 
     def _submit(
         self, caller: Caller, drafts: list[Draft], *, first_alone: bool = False
@@ -305,7 +305,7 @@ def task_id_of(text: str) -> bytes:
     return found
 
 
-def _idempotency(sent: Request, raw: bytes) -> tuple[str | None, str | None]:
+def idempotency(sent: Request, raw: bytes) -> tuple[str | None, str | None]:
     """(digest of the Idempotency-Key, fingerprint of the body), or twice None. Raises InvalidField."""
     key = sent.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:

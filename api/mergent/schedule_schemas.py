@@ -11,9 +11,9 @@ from marshmallow import fields
 
 from api.mergent import rules
 from api.mergent.errors import Fault, Rejected
-from api.mergent.schemas import RequestSchema, RetrySchema, Ruled, Strict, Terms, load
+from api.mergent.schemas import ApartSchema, RequestSchema, RetrySchema, Ruled, Strict, Terms, load
 from timeball.errors import InvalidField
-from timeball.model.schedule import CatchUp, Overlap
+from timeball.model.schedule import CatchUp, Overlap, Share
 from timeball.timing.durations import MAX_DELAY
 
 DESCRIPTION_LIMIT = 500
@@ -59,6 +59,15 @@ def _instant(name: str) -> Callable[[Any, Terms], Any]:
 
 def _span(name: str, unset: timedelta) -> Callable[[Any, Terms], timedelta]:
     return lambda value, _: unset if value is None else rules.span(value, name, _NONE, MAX_DELAY)
+
+
+def _window(value: Any, _: Terms) -> timedelta | Share:
+    if type(value) is str and value.endswith("%"):
+        share = value[:-1].strip()
+        if not (share.isascii() and share.isdigit() and len(share) < 4 and 1 <= int(share) <= 100):
+            raise InvalidField("window", "as a share must be 1% to 100%")
+        return Share(int(share))
+    return _NONE if value is None else rules.span(value, "window", _NONE, MAX_DELAY)
 
 
 def _flag(name: str) -> Callable[[Any, Terms], bool]:
@@ -127,14 +136,15 @@ class RuleSchema(Strict):
         {"type": ["integer", "null"], "minimum": 1},
     )
     window = Ruled(
-        _span("window", _NONE),
+        _window,
         "Ours: each call is made within so long after its instant, always at the same place in it "
-        "for one schedule and instant; so many schedules of one minute do not fall due together.",
-        _SPAN,
+        "for one schedule and instant; so many schedules of one minute do not fall due together. "
+        "`25%` is a share of the time until the occurrence after.",
+        {**_SPAN, "examples": ["5m", 300, "25%"]},
     )
 
 
-class ScheduleSchema(RuleSchema):
+class ScheduleSchema(RuleSchema, ApartSchema):
     """A schedule to create, or with `partial` what to change of one."""
 
     request = _nested(RequestSchema, "What to call.", required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from api.answers import reply
 from api.door import Door
 from api.mergent.dump import Dumper, dump_retry, instant, seconds
 from api.mergent.errors import Fault, Rejected
-from api.mergent.routes import Call, guarded
+from api.mergent.routes import REPLAYED, Call, guarded, idempotency
 from api.mergent.schedule_schemas import (
     DEFAULT_LIMIT,
     PREVIEW_DEFAULT,
@@ -29,7 +30,8 @@ from timeball.errors import NotFound
 from timeball.ids import id_bytes, id_text
 from timeball.model.project import Scope
 from timeball.model.retry import MERGENT_SCHEDULED, NO_RETRY
-from timeball.model.schedule import Occurrence, Schedule
+from timeball.model.schedule import Occurrence, Schedule, Share
+from timeball.store.schedules import Once
 from timeball.timing.agenda import Preview
 
 log = logs.get(__name__)
@@ -51,19 +53,25 @@ class Schedules:
 
     def create(self, call: Call) -> Response:
         """Take a schedule in."""
-        fields = self.reader.fields(self._sent(call))
+        raw = self._raw(call)
+        key, fingerprint = idempotency(call.request, raw)
+        once = Once(key, fingerprint) if key is not None and fingerprint is not None else None
+        fields = self.reader.fields(body.load(raw, call.request.environ.get("CONTENT_TYPE", "")))
         fields["key_id"] = call.caller.key_id
         self.door.quotas.schedules(self.door.house, call.caller.project)
-        schedule = schedules.create(self.door.house, call.caller.project, fields)
-        _say("a schedule was made", call, schedule.id)
-        return self._one(call, schedule, 201)
+        schedule, new = schedules.create_once(self.door.house, call.caller.project, fields, once)
+        if new:
+            _say("a schedule was made", call, schedule.id)
+        return reply(self._dump(call, schedule), 201, () if new else REPLAYED)
+
+    def _raw(self, call: Call) -> bytes:
+        return body.read(call.request.environ, self.door.request_limit_bytes)
 
     def _sent(self, call: Call) -> Any:
-        raw = body.read(call.request.environ, self.door.request_limit_bytes)
-        return body.load(raw, call.request.environ.get("CONTENT_TYPE", ""))
+        return body.load(self._raw(call), call.request.environ.get("CONTENT_TYPE", ""))
 
-    def _one(self, call: Call, schedule: Schedule, status: int = 200) -> Response:
-        return reply(self._dump(call, schedule), status)
+    def _one(self, call: Call, schedule: Schedule) -> Response:
+        return reply(self._dump(call, schedule))
 
     def find(self, call: Call) -> Response:
         """A page of schedules, newest first: a bare list; where to go on is in headers."""
@@ -172,14 +180,22 @@ class Schedules:
             "overlap": schedule.overlap,
             "catch_up": schedule.catch_up,
             "catch_up_window": seconds(schedule.catch_up_window),
-            "window": seconds(schedule.window),
+            "window": dump_window(schedule.window),
             "timeout": seconds(timeout),
             "retry": dump_retry(retry),
             "tags": schedule.tags,
+            "priority": schedule.priority,
+            "concurrency_key": schedule.concurrency_key,
+            "ordering_key": schedule.ordering_key,
             "on_success": schedule.on_success,
             "on_failure": schedule.on_failure,
             "on_attempt": schedule.on_attempt,
         }
+
+
+def dump_window(window: timedelta | Share) -> float | int | str:
+    """Seconds, or a text like `25%`."""
+    return f"{window.percent}%" if isinstance(window, Share) else seconds(window)
 
 
 def _dump_occurrence(one: Occurrence) -> dict[str, Any]:

@@ -237,7 +237,35 @@ class RetrySchema(Strict):
         return RetryPolicy(**data)
 
 
-class TaskSchema(Strict):
+class ApartSchema(Strict):
+    """What sets a task, or the tasks of a schedule, apart from others of its queue."""
+
+    priority = Ruled(
+        lambda value, _: rules.priority(value),
+        "Ours: `high`, `normal` or `low`; who waits long enough goes with the high ones.",
+        {"type": ["string", "null"], "enum": [*map(str, Priority), None]},
+    )
+    concurrency_key = Ruled(
+        lambda value, _: rules.key(value, "concurrency_key"),
+        "Ours: tasks of a queue with one key share its `key_concurrency` slots, and keys take turns.",
+        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
+    )
+    ordering_key = Ruled(
+        lambda value, _: rules.key(value, "ordering_key"),
+        "Ours: tasks of a queue with one key are called one after the other, in the order they came.",
+        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
+    )
+
+    @validates_schema
+    def _one_key(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("concurrency_key") is not None and data.get("ordering_key") is not None:
+            message = (
+                "cannot be given together with concurrency_key: ordered tasks run one at a time"
+            )
+            raise ValidationError(_Found("ordering_key", message))
+
+
+class TaskSchema(ApartSchema):
     """A task to create, or with `partial` what to change of one."""
 
     request = _nested(RequestSchema, "What to call.", required=True)
@@ -277,22 +305,6 @@ class TaskSchema(Strict):
         {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
     )
 
-    priority = Ruled(
-        lambda value, _: rules.priority(value),
-        "Ours: `high`, `normal` or `low`; who waits long enough goes with the high ones.",
-        {"type": ["string", "null"], "enum": [*map(str, Priority), None]},
-    )
-    concurrency_key = Ruled(
-        lambda value, _: rules.key(value, "concurrency_key"),
-        "Ours: tasks of a queue with one key share its `key_concurrency` slots, and keys take turns.",
-        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
-    )
-    ordering_key = Ruled(
-        lambda value, _: rules.key(value, "ordering_key"),
-        "Ours: tasks of a queue with one key are called one after the other, in the order they came.",
-        {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
-    )
-
     on_success = Ruled(
         lambda value, terms: rules.callback(value, "on_success", terms.policy),
         "Ours: a URL that is told, by a signed call with retries of its own, when the task has succeeded.",
@@ -308,14 +320,6 @@ class TaskSchema(Strict):
         "Ours: the same for every attempt, whatever its end.",
         {"type": ["string", "null"]},
     )
-
-    @validates_schema
-    def _one_key(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("concurrency_key") is not None and data.get("ordering_key") is not None:
-            message = (
-                "cannot be given together with concurrency_key: ordered tasks run one at a time"
-            )
-            raise ValidationError(_Found("ordering_key", message))
 
     def __init__(self, terms: Terms | None = None, **options: Any) -> None:
         super().__init__(**options)

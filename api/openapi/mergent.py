@@ -33,7 +33,7 @@ _HELLO = {"request": {"url": _URL, "body": "hello"}}
 _IDEMPOTENCY: Shape = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Ours: a second request with this key and the same body makes no second task, for 24 hours.",
+    "description": "Ours: a second request with this key and the same body makes no second one, for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 _TASK, _SCHEDULE, _QUEUE, _HOST = map(ref, ("Task", "Schedule", "Queue", "Host"))
@@ -111,6 +111,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         _SCHEDULE,
         201,
         body=ref(name_of(ScheduleSchema)),
+        headers=(_IDEMPOTENCY,),
+        faults=(409,),
         examples={
             "each night": {
                 "request": {"url": _URL},

@@ -155,10 +155,16 @@ SHAPES: dict[str, Shape] = {
         overlap=word(Overlap, "Ours."),
         catch_up=word(CatchUp, "Ours."),
         catch_up_window=number("Ours: seconds."),
-        window=number("Ours: seconds."),
+        window={
+            "oneOf": [number(), text()],
+            "description": "Ours: seconds, or a text like `25%`: a share of the time until the occurrence after.",
+        },
         timeout=number("Ours: seconds."),
         retry={"oneOf": [ref("RetryTable"), ref("RetryPolicy")], "description": "Ours."},
         tags=many(text(), "Ours."),
+        priority=word(Priority, "Ours: of its tasks."),
+        concurrency_key=maybe(text("Ours: of its tasks.")),
+        ordering_key=maybe(text("Ours: of its tasks.")),
         **_CALLBACKS,
     ),
     "Occurrence": thing(

@@ -9,8 +9,8 @@ import pytest
 from tests.schedules.conftest import NOON, World, at
 from timeball.dispatch import intake, schedules
 from timeball.errors import InvalidField
-from timeball.model.schedule import CatchUp, Fate, Overlap
-from timeball.model.task import Request, State
+from timeball.model.schedule import CatchUp, Fate, Overlap, Share
+from timeball.model.task import Priority, Request, State
 
 ALLOW = Overlap.ALLOW
 
@@ -242,7 +242,9 @@ def test_all_fields_come_back_as_they_went_in(world: World) -> None:
         "overlap": Overlap.SKIP,
         "catch_up": CatchUp.ALL,
         "catch_up_window": timedelta(minutes=7),
-        "window": timedelta(seconds=90),
+        "window": Share(25),
+        "priority": Priority.LOW,
+        "ordering_key": "o/1",
         "timeout": timedelta(seconds=4),
         "retry": RetryPolicy(max_attempts=4, max_age=timedelta(hours=2)),
         "tags": ("a", "b"),

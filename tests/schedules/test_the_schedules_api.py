@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from api.app import create_app
 from tests.api.conftest import Api, params
-from tests.schedules.conftest import World
+from tests.schedules.conftest import World, at
 from timeball.model.project import Scope
 from timeball.settings import Settings
 from timeball.store import projects
@@ -201,3 +202,59 @@ def test_a_key_needs_the_scope_and_sees_its_project_only(
     assert reader("POST", "/v2/schedules", DAILY).status_code == 403
     assert reader("GET", f"/v2/schedules/{made['id']}/history").json == []
     assert api("GET", "/v2/schedules/nonsense").status_code == 404
+
+
+def test_an_idempotency_key_makes_one_schedule(api: Api) -> None:
+    first, again = (
+        api("POST", "/v2/schedules", DAILY, headers={"Idempotency-Key": "k"}) for _ in range(2)
+    )
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json == first.json
+    assert api("GET", "/schedules").json == [first.json]
+    other = api("POST", "/v2/schedules", {**DAILY, "name": "n"}, headers={"Idempotency-Key": "k"})
+    assert other.status_code == 409
+    assert "Idempotency-Key" in other.json["message"]
+    task = api("POST", "/v2/tasks", {"request": URL}, headers={"Idempotency-Key": "k"})
+    assert "Idempotency-Replayed" not in task.headers
+    api("DELETE", f"/v2/schedules/{first.json['id']}")
+    fresh = api("POST", "/v2/schedules", DAILY, headers={"Idempotency-Key": "k"}).json
+    assert fresh["id"] != first.json["id"]
+
+
+def test_priority_and_keys_go_to_each_task(api: Api, world: World) -> None:
+    made = create(api, cron="* * * * *", priority="high", concurrency_key="shop 7")
+    world.set(at(12, 1))
+    world.beat()
+    [task] = world.tasks()
+    assert (task.priority, task.concurrency_key, task.ordering_key) == ("high", "shop 7", None)
+    assert world.claim() == [task.id]
+    path = f"/v2/schedules/{made['id']}"
+    clash = api("PATCH", path, {"ordering_key": "o"})
+    assert (clash.status_code, params(clash)) == (422, ["ordering_key"])
+    changed = api("PATCH", path, {"ordering_key": "o", "concurrency_key": None, "priority": None})
+    shown = {name: changed.json[name] for name in ("priority", "concurrency_key", "ordering_key")}
+    assert shown == {"priority": "normal", "concurrency_key": None, "ordering_key": "o"}
+    assert changed.json["queue"] == "default"
+
+
+def test_a_window_may_be_a_share_of_the_step(api: Api, world: World) -> None:
+    made = create(api, cron="*/10 * * * *", window="50%", overlap="allow")
+    assert made["window"] == "50%"
+    told = api("GET", f"/v2/schedules/{made['id']}/preview?n=20").json["next"]
+    spans = [
+        (datetime.fromisoformat(one["due_at"]) - datetime.fromisoformat(one["occurrence"]))
+        for one in told
+    ]
+    assert max(spans) <= timedelta(minutes=5)
+    assert len(set(spans)) > 10
+    world.set(at(12, 10))
+    world.beat()
+    [task] = world.tasks()
+    assert task.due_at - at(12, 10) == spans[0]
+    path = f"/v2/schedules/{made['id']}"
+    assert api("PATCH", path, {"window": "5m"}).json["window"] == 300
+    for wrong in ("0%", "101%", "%", "-5%", "1.5%", "5 m%"):
+        answer = api("PATCH", path, {"window": wrong})
+        assert (answer.status_code, params(answer)) == (422, ["window"])

@@ -27,6 +27,7 @@ _UNSET = {
     "catch_up": "latest",
     "catch_up_window": 3600,
     "window": 0,
+    "priority": "normal",
     "tags": [],
 }
 """What null or absence means, where it is not null."""

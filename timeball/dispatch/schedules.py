@@ -13,7 +13,7 @@ from timeball.ids import id_text, new_task_id
 from timeball.model.schedule import Fate, Occurrence, Schedule
 from timeball.model.task import Request, Task
 from timeball.store import codec, pumps, schedules, tasks
-from timeball.store.schedules import Expansion, Kept, Page
+from timeball.store.schedules import Expansion, Kept, Once, Page
 from timeball.timing import agenda
 from timeball.timing.agenda import Due, Preview
 from timeball.timing.rule import Rule
@@ -42,6 +42,16 @@ def now_of(house: House, project: str) -> datetime:
 
 def create(house: House, project: str, fields: Mapping[str, Any]) -> Schedule:
     """Take a schedule in. Raises InvalidField for a rule that cannot be kept or would never fire."""
+    return create_once(house, project, fields, None)[0]
+
+
+def create_once(
+    house: House, project: str, fields: Mapping[str, Any], once: Once | None
+) -> tuple[Schedule, bool]:
+    """Take a schedule in unless the same request came before; answers also whether it is new.
+
+    Raises InvalidField as `create` does, and Conflict when the key came before with another request.
+    """
     now = now_of(house, project)
     draft = Schedule(id=id_text(new_task_id()), project=project, created_at=now, **fields)
     rule = check(draft)
@@ -50,11 +60,11 @@ def create(house: House, project: str, fields: Mapping[str, Any]) -> Schedule:
     if draft.next_at is None and not draft.paused:
         raise InvalidField(*_why_never(draft, rule, now))
     written, bells = schedules.write(
-        house.client, house.prefix(project), draft, None, (), house.horizon_ms
+        house.client, house.prefix(project), draft, None, (), house.horizon_ms, once
     )
     house.ring(project, bells)
     assert written is not None, "a new schedule has nobody to lose a race to"
-    return written
+    return written, written.id == draft.id
 
 
 def count(house: House, project: str) -> int:
@@ -68,6 +78,11 @@ def check(schedule: Schedule) -> Rule:
     start, end = schedule.start_at, schedule.end_at
     if start is not None and end is not None and end < start:
         raise InvalidField("end_at", "lies before start_at")
+    if schedule.concurrency_key is not None and schedule.ordering_key is not None:
+        raise InvalidField(
+            "ordering_key",
+            "cannot be there together with concurrency_key: ordered tasks run one at a time",
+        )
     return rule
 
 
@@ -134,7 +149,9 @@ def _changed(kept: Kept, changes: Mapping[str, Any], now: datetime) -> tuple[Sch
         new = replace(new, next_at=agenda.next_at(free, rule, now))
     pending = [codec.from_ms(ms) for ms in kept.pending]
     stays = [
-        agenda.occurrence(new, at, Fate.REMADE) for at in pending if agenda.names(free, rule, at)
+        agenda.occurrence(new, rule, at, Fate.REMADE)
+        for at in pending
+        if agenda.names(free, rule, at)
     ]
     return new, stays
 
@@ -159,7 +176,7 @@ def run(house: House, project: str, schedule_id: str) -> Task:
     prefix = house.prefix(project)
     kept = schedules.read(house.client, prefix, project, schedule_id)
     now = codec.from_ms(int(pumps.clock(house.client, prefix)[0]))
-    extra = replace(agenda.occurrence(kept.schedule, now, Fate.ASKED), due_at=now)
+    extra = agenda.asked(kept.schedule, now)
     expansion = Expansion()
     expansion.ask(schedule_id, extra)
     written = schedules.Expanding(house.client, prefix, expansion, house.horizon_ms, None)

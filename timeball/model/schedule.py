@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from timeball.model.retry import Retry
-from timeball.model.task import Request
+from timeball.model.task import Priority, Request
 
 
 class Overlap(StrEnum):
@@ -59,6 +59,13 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A window as a share of the time until the occurrence after, 1 to 100 per cent."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """A schedule as the store keeps it. `id` is a UUID as text; one of `cron` and `rrule` is set.
 
@@ -86,13 +93,16 @@ class Schedule:
     overlap: Overlap = Overlap.QUEUE_ONE
     catch_up: CatchUp = CatchUp.LATEST
     catch_up_window: timedelta = timedelta(hours=1)
-    window: timedelta = timedelta()
+    window: timedelta | Share = timedelta()
     timeout: timedelta | None = None
     retry: Retry | None = None
     tags: tuple[str, ...] = ()
     on_success: str | None = None
     on_failure: str | None = None
     on_attempt: str | None = None
+    priority: Priority = Priority.NORMAL
+    concurrency_key: str | None = None
+    ordering_key: str | None = None
     key_id: str | None = None
     last: datetime | None = None
     next_at: datetime | None = None

@@ -27,6 +27,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `names:<project>` | zset | `name NUL id` of every named task, score 0 | as the records |
 | `tag:<project>:<tag>` | zset | ids of tasks with a tag, score 0 | as the records |
 | `idem:<project>:<digest>` | string | id and fingerprint of a request | 24 hours |
+| `sidem:<project>:<digest>` | string | id and fingerprint of a request that made a schedule | 24 hours |
 | `pumps:<kind>` | zset | pumps by heartbeat | while awake |
 | `lease:<pump>` | hash | task id to lane (and limited host) of the calls a pump holds | while held |
 | `suspects` | hash | silent pumps, and since when they are watched | seconds |

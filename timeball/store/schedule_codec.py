@@ -16,7 +16,7 @@ import orjson
 
 from timeball.errors import StoreError
 from timeball.ids import occurrence_id
-from timeball.model.schedule import CatchUp, Fate, Occurrence, Overlap, Schedule
+from timeball.model.schedule import CatchUp, Fate, Occurrence, Overlap, Schedule, Share
 from timeball.model.task import BodyKind, Draft, Method, Request
 from timeball.store import codec, keys
 from timeball.store.codec import from_ms, to_ms
@@ -60,9 +60,12 @@ def encode(schedule: Schedule) -> bytes:
         on_success=schedule.on_success,
         on_failure=schedule.on_failure,
         on_attempt=schedule.on_attempt,
+        priority=schedule.priority,
+        concurrency_key=schedule.concurrency_key,
+        ordering_key=schedule.ordering_key,
         schedule=schedule.id,
     )
-    flags = codec.flags_of(draft)
+    flags, window = codec.flags_of(draft), schedule.window
     rule: dict[str, Any] = {
         "n": schedule.name,
         "de": schedule.description,
@@ -75,12 +78,13 @@ def encode(schedule: Schedule) -> bytes:
         "ea": _ms(schedule.end_at),
         "cu": schedule.catch_up if schedule.catch_up is not CatchUp.LATEST else None,
         "cw": _span(schedule.catch_up_window) if schedule.catch_up_window != _HOUR else None,
-        "w": _span(schedule.window) or None,
+        "w": None if isinstance(window, Share) else _span(window) or None,
+        "wp": window.percent if isinstance(window, Share) else None,
         "l": _ms(schedule.last),
     }
     text = orjson.dumps({name: value for name, value in rule.items() if value is not None})
     spec = codec.encode_spec(_anonymous(draft))
-    lane = keys.base_of(schedule.project, schedule.queue).encode()
+    lane = keys.lane_of(draft).encode()
     body = schedule.request.body
     head = HEAD.pack(
         VERSION,
@@ -156,6 +160,9 @@ def decode_rule(schedule_id: str, record: bytes) -> Schedule:
         request=_NO_REQUEST,
         created_at=from_ms(head[8]),
         queue=lane.queue,
+        priority=lane.priority,
+        concurrency_key=lane.concurrency_key,
+        ordering_key=lane.ordering_key,
         name=rule.get("n"),
         description=rule.get("de"),
         cron=rule.get("c"),
@@ -170,12 +177,18 @@ def decode_rule(schedule_id: str, record: bytes) -> Schedule:
         overlap=OVERLAPS[head[2]],
         catch_up=CatchUp(rule["cu"]) if "cu" in rule else CatchUp.LATEST,
         catch_up_window=_HOUR if window is None else timedelta(milliseconds=window),
-        window=timedelta(milliseconds=rule["w"]) if "w" in rule else _NO_TIME,
+        window=_window(rule),
         last=_instant(rule.get("l")),
         next_at=_instant(head[7] or None),
         runs=head[5],
         rev=head[4],
     )
+
+
+def _window(rule: dict[str, Any]) -> timedelta | Share:
+    if "wp" in rule:
+        return Share(rule["wp"])
+    return timedelta(milliseconds=rule["w"]) if "w" in rule else _NO_TIME
 
 
 def _instant(ms: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from timeball.errors import InvalidField, NotFound
+from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.model.schedule import Occurrence, Schedule
 from timeball.store import keys
 from timeball.store.codec import to_ms
@@ -20,7 +20,7 @@ from timeball.store.schedule_codec import (
     encode,
 )
 from timeball.store.scripts import Arg, Client, Sent, call, store_errors
-from timeball.store.tasks import Bell
+from timeball.store.tasks import IDEMPOTENCY_LIFE_MS, Bell
 from timeball.timing.agenda import Agenda, Due
 
 LOOK_AT_ONCE = 2000
@@ -39,6 +39,14 @@ class Kept:
     schedule: Schedule
     head: bytes
     pending: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The sender's word that two requests are one: a digest of its idempotency key, and one of the request."""
+
+    key: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,13 @@ def write(
     kept: Kept | None,
     stays: Sequence[Due],
     horizon_ms: int,
+    once: Once | None = None,
 ) -> tuple[Schedule | None, list[Bell]]:
     """Write a schedule, new (`kept` is None) or changed; None when it has changed since it was read.
 
-    What it had made and nobody has claimed is taken back; of that, `stays` is made anew. Raises NotFound
-    when it was deleted meanwhile.
+    What it had made and nobody has claimed is taken back; of that, `stays` is made anew. A new one
+    whose request came before, as `once` says, is not written: the first is answered. Raises NotFound when it was
+    deleted meanwhile, and Conflict when its idempotency key came before with another request.
     """
     args: list[Arg] = [
         schedule.id,
@@ -88,15 +98,23 @@ def write(
         (kept.schedule.name or "") if kept else "",
         schedule.name or "",
         horizon_ms,
+        once.key if once else "",
+        once.fingerprint if once else "",
+        IDEMPOTENCY_LIFE_MS,
     ]
     for due in stays:
         args += _due(due)
     answer = call(client, "schedule", prefix, args)
     if answer is None:
         raise NotFound("there is no such schedule")
-    if answer[0] != 0:
+    code, bell, record, schedule_id = answer
+    if code == 1:
         return None, []
-    return decode(schedule.id, answer[2]), _bells(answer[1])
+    if code == 2:
+        raise Conflict(
+            "this Idempotency-Key came before with another body: take a new key for a new request"
+        )
+    return decode(schedule_id.decode(), record), _bells(bell)
 
 
 def _bells(delay_ms: int) -> list[Bell]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from timeball.errors import InvalidField
 from timeball.ids import occurrence_id
-from timeball.model.schedule import CatchUp, Fate, Schedule
+from timeball.model.schedule import CatchUp, Fate, Schedule, Share
 from timeball.timing.pace import TICK
 from timeball.timing.rule import Instant, Rule, parse_rule
 
@@ -88,18 +88,27 @@ def names(schedule: Schedule, rule: Rule, at: datetime) -> bool:
     return next_at(schedule, rule, at - TICK) == at
 
 
-def spread(schedule: Schedule, at: datetime, task_id: bytes) -> datetime:
+def spread(schedule: Schedule, rule: Rule, at: datetime, task_id: bytes) -> datetime:
     """The instant at which the call of an occurrence is due: within the window, always the same one."""
-    if not schedule.window:
+    window = schedule.window
+    if not window:
         return at
+    if isinstance(window, Share):
+        following = rule.next_after(at)
+        window = (following - at) * window.percent / 100 if following is not None else timedelta()
     share = int.from_bytes(task_id[9:], "big") / 2**56
-    return at + timedelta(milliseconds=int(share * (schedule.window / timedelta(milliseconds=1))))
+    return at + timedelta(milliseconds=int(share * (window / timedelta(milliseconds=1))))
 
 
-def occurrence(schedule: Schedule, at: datetime, fate: Fate) -> Due:
+def occurrence(schedule: Schedule, rule: Rule, at: datetime, fate: Fate) -> Due:
     """The task that an occurrence becomes."""
     task_id = occurrence_id(schedule.id, round(at.timestamp() * 1000))
-    return Due(at, spread(schedule, at, task_id), fate, task_id)
+    return Due(at, spread(schedule, rule, at, task_id), fate, task_id)
+
+
+def asked(schedule: Schedule, now: datetime) -> Due:
+    """The extra task that a person asks for."""
+    return Due(now, now, Fate.ASKED, occurrence_id(schedule.id, round(now.timestamp() * 1000)))
 
 
 def preview(schedule: Schedule, rule: Rule, first: datetime | None, n: int) -> Preview:
@@ -108,7 +117,7 @@ def preview(schedule: Schedule, rule: Rule, first: datetime | None, n: int) -> P
         n = min(n, schedule.max_runs - schedule.runs)
     shown = [] if first is None or n <= 0 else rule.preview(first - TICK, n)
     instants = tuple(
-        (one, occurrence(schedule, one.utc, Fate.MADE).due_at)
+        (one, occurrence(schedule, rule, one.utc, Fate.MADE).due_at)
         for one in shown
         if not _over(schedule, one.utc)
     )
@@ -122,7 +131,7 @@ def agenda(schedule: Schedule, rule: Rule, now: datetime) -> Agenda:
     following = _after(schedule, rule, begin)
     if following is None or following > now:  # the common case, at the cost of one search
         if now - begin <= HICCUP:
-            return Agenda((occurrence(schedule, begin, Fate.MADE),), None, following)
+            return Agenda((occurrence(schedule, rule, begin, Fate.MADE),), None, following)
     elif now - begin <= HICCUP:
         found = [begin, *rule.between(begin, _until(schedule, now), 1000)]
         return _agenda(schedule, rule, found, None, now)
@@ -148,7 +157,7 @@ def _agenda(
     missed: tuple[datetime, datetime] | None,
     now: datetime,
 ) -> Agenda:
-    due = tuple(occurrence(schedule, at, Fate.CAUGHT_UP) for at in found)
+    due = tuple(occurrence(schedule, rule, at, Fate.CAUGHT_UP) for at in found)
     if schedule.max_runs is not None:
         due = due[: max(0, schedule.max_runs - schedule.runs)]
     after = max(now, found[-1]) if found else now
