@@ -188,7 +188,7 @@ def _filled(visit: Visit, it: Schedule) -> Form:
 def _window(window: timedelta | Share) -> str:
     """A window as the form reads it."""
     if isinstance(window, Share):
-        return f"{window.percent}%"
+        return str(window)
     return shown.written(window) if window else ""
 
 

@@ -195,7 +195,7 @@ class Schedules:
 
 def dump_window(window: timedelta | Share) -> float | int | str:
     """Seconds, or a text like `25%`."""
-    return f"{window.percent}%" if isinstance(window, Share) else seconds(window)
+    return str(window) if isinstance(window, Share) else seconds(window)
 
 
 def _dump_occurrence(one: Occurrence) -> dict[str, Any]:

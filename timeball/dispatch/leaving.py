@@ -11,7 +11,7 @@ from timeball.dispatch import intake, schedules
 from timeball.dispatch.house import House
 from timeball.ids import id_text
 from timeball.model.retry import Retry, RetryTable
-from timeball.model.schedule import Schedule
+from timeball.model.schedule import Schedule, Share
 from timeball.model.task import BodyKind, Request, Task
 from timeball.store.tasks import Filter
 
@@ -85,10 +85,13 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
             overlap=schedule.overlap,
             catch_up=schedule.catch_up,
             catch_up_window=_seconds(schedule.catch_up_window),
-            window=_seconds(schedule.window),
+            window=_window(schedule.window),
             timeout=_seconds(schedule.timeout),
             retry=_retry(schedule.retry),
             tags=list(schedule.tags) or None,
+            priority=schedule.priority,
+            concurrency_key=schedule.concurrency_key,
+            ordering_key=schedule.ordering_key,
             on_success=schedule.on_success,
             on_failure=schedule.on_failure,
             on_attempt=schedule.on_attempt,
@@ -120,6 +123,10 @@ def _retry(retry: Retry | None) -> dict[str, Any] | None:
         jitter=retry.jitter,
         max_age=_seconds(retry.max_age),
     )
+
+
+def _window(window: timedelta | Share) -> float | str | None:
+    return str(window) if isinstance(window, Share) else _seconds(window)
 
 
 def _seconds(span: timedelta | None) -> float | None:

@@ -64,6 +64,9 @@ class Share:
 
     percent: int
 
+    def __str__(self) -> str:
+        return f"{self.percent}%"
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
