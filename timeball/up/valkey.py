@@ -98,6 +98,9 @@ def write_config(folder: Folder, listen: Path) -> Path:
         'save ""',
         # Each rewrite of the file goes through all tasks, and the default begins one at 64 MB: a small backlog.
         "auto-aof-rewrite-min-size 256mb",
+        # A pump holds some hundred leases in one hash: as a list, which the default makes of up to 512, each
+        # is looked for from the front.
+        "hash-max-listpack-entries 64",
         # A fifth of a rewrite's time, and of each start's.
         "rdbcompression no",
         "maxmemory-policy noeviction",
