@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 from hiredis import pack_command
@@ -182,19 +185,54 @@ class Sent:
         return self._client.execute_command(*self._words)
 
 
+class _Idle:
+    """The connections of a client that rest between moves, by process.
+
+    The pool of redis-py asks the kernel of each whether something came unasked, under a lock that all
+    threads of the API wait for: a quarter of a move's time. What was left unread cannot be: whoever does not
+    read his answer to its end disconnects.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._pool = client.connection_pool
+        self._resting: deque[Any] = deque()
+        self._process = os.getpid()
+
+    def take(self) -> Any:
+        if self._process != os.getpid():  # those of before the fork are the parent's
+            self._resting, self._process = deque(), os.getpid()
+        try:
+            return self._resting.pop()
+        except IndexError:
+            return self._pool.make_connection()
+
+    def put(self, connection: Any) -> None:
+        self._resting.append(connection)
+
+
+_idle: WeakKeyDictionary[Client, _Idle] = WeakKeyDictionary()
+
+
 def _send(client: Client, words: tuple[Arg, ...]) -> Any:
     """One command without the retries and measures of `execute_command`, which cost as much as all the rest.
 
     When the connection proves broken, that one sends the command once more on a new one. A store that is too slow
     is not asked again: the caller has waited long enough.
     """
-    pool = client.connection_pool
-    connection = pool.get_connection()
+    idle = _idle.get(client)
+    if idle is None:
+        idle = _idle.setdefault(client, _Idle(client))
+    connection = idle.take()
     try:
         connection.send_packed_command((pack_command(words),))  # type: ignore[arg-type]
         return connection.read_response()
     except ConnectionError:
         connection.disconnect()
+    except ResponseError:
+        raise
+    except BaseException:
+        connection.disconnect()
+        raise
     finally:
-        pool.release(connection)
+        idle.put(connection)  # also one that is closed: it opens itself again
     return client.execute_command(*words)
