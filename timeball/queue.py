@@ -16,8 +16,8 @@ from timeball.store import keys
 
 PUMP_JOB = "timeball.pump"
 EXPORT_JOB = "timeball.export"
-PUMP_QUEUE = "timeball-pump"
-EXPORT_QUEUE = "timeball-export"
+PUMP_QUEUE = keys.PUMP_QUEUE
+EXPORT_QUEUE = keys.EXPORT_QUEUE
 
 _JOBS = {keys.CALL: (PUMP_JOB, PUMP_QUEUE), keys.EXPORT: (EXPORT_JOB, EXPORT_QUEUE)}
 

@@ -16,8 +16,6 @@ import errno
 import sqlite3
 from collections.abc import Mapping
 
-from sqlalchemy import exc
-
 from timeball.errors import TimeballError
 
 
@@ -108,6 +106,8 @@ _DISK_DENIED = frozenset(
 
 def of_database(error: Exception) -> ExportError:
     """The failure that an error of SQLAlchemy or of a driver stands for."""
+    from sqlalchemy import exc  # 10 MB, which beat and whoever only names a failure does without
+
     if isinstance(error, ExportError):
         return error
     if isinstance(error, exc.NoSuchTableError):

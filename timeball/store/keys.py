@@ -76,6 +76,8 @@ CALL = "c"
 """The kind of tasks that pumps take."""
 EXPORT = "e"
 """The kind of tasks that export workers take."""
+PUMP_QUEUE, EXPORT_QUEUE = "timeball-pump", "timeball-export"
+"""Celery's queues, on which bells for the two kinds are rung."""
 SCHEDULES = "s"
 """Whom `wake:s` wakes: the beat that leads."""
 

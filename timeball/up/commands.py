@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from timeball import queue
+from timeball.store import keys
 
 API_THREADS = 32
 INBOX_THREADS = 128
@@ -50,12 +50,12 @@ def _granian(
 
 def worker(processes: int, name: str = "worker") -> tuple[str, ...]:
     """A Celery worker with a pool of that many processes: it makes the calls."""
-    return _celery_worker(processes, name, queue.PUMP_QUEUE)
+    return _celery_worker(processes, name, keys.PUMP_QUEUE)
 
 
 def exporter(processes: int, name: str = "exporter") -> tuple[str, ...]:
     """A Celery worker of its own for exports, which take long: calls never wait behind one."""
-    return _celery_worker(processes, name, queue.EXPORT_QUEUE)
+    return _celery_worker(processes, name, keys.EXPORT_QUEUE)
 
 
 def _celery_worker(processes: int, name: str, consumed: str) -> tuple[str, ...]:
