@@ -133,6 +133,38 @@ def test_a_stopped_export_leaves_nothing_and_ends_soon(
     assert files(out) == []
 
 
+SLEEPY = {
+    "big": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000000)"
+    " SELECT 1 AS id, count(*) AS note FROM n",
+    "big_postgres": "SELECT 1 AS id, pg_sleep(90)::text AS note",
+    "big_mariadb": "SELECT 1 AS id, sleep(90) AS note",
+}
+
+
+@pytest.mark.parametrize("where", SLEEPY)
+def test_one_that_waits_for_its_first_row_is_stopped_too(
+    where: str, request: pytest.FixtureRequest, out: Path
+) -> None:
+    source: Source = request.getfixturevalue(where)
+    assert source.url
+    path = source.url.removeprefix("sqlite:///")
+    engine = sa.create_engine(source.url if where != "big" else f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE VIEW sleepy AS {SLEEPY[where]}")
+    engine.dispose()
+    begun = time.monotonic()
+    with pytest.raises(ExportStopped):
+        run_export(
+            PLAN,
+            replace(source, table="sleepy", chain_column=None),
+            NOW,
+            out,
+            should_stop=lambda: time.monotonic() > begun + 0.5,
+        )
+    assert time.monotonic() < begun + 60
+    assert files(out) == []
+
+
 def test_a_file_may_not_grow_past_its_limit(big: Source, out: Path) -> None:
     with pytest.raises(ExportFailed, match="grew past 1000000 bytes"):
         run_export(replace(PLAN, max_bytes=1_000_000), big, NOW, out)

@@ -29,6 +29,7 @@ from timeball.export.failures import ExportFailed, ExportStopped, of_disk
 from timeball.export.formats import CsvWriter, Format, JsonWriter, Sink, Writer
 from timeball.export.segments import parse_segment
 from timeball.export.sources import Source
+from timeball.export.stopping import stoppable
 
 STEP = 10_000
 """Rows between two reports of progress: some twenty a second."""
@@ -84,8 +85,9 @@ def run_export(
 
     `now` (aware) is what relative rules count from: the first attempt's, in each retry too. After every STEP
     rows, and after the last, `on_progress(rows, size_bytes)` is called, then `should_stop()`; what they raise
-    passes through unchanged. `policy` says where a confined source may lead. Raises ExportFailed,
-    ExportUnavailable and ExportStopped, and InvalidField when the segment does not fit the table any more.
+    passes through unchanged. `should_stop` is also asked by a thread, for a first row may take hours. `policy`
+    says where a confined source may lead. Raises ExportFailed, ExportUnavailable and ExportStopped, and
+    InvalidField when the segment does not fit the table any more.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", plan.task):
         raise ValueError(f"not fit for a path: {plan.task!r}")
@@ -115,7 +117,10 @@ def run_export(
             else:
                 writer = CsvWriter(sink, shown, safe=plan.csv_safe)
             writer.begin()
-            with closing(_written(connection, statement, writer, copy)) as steps:
+            with (
+                stoppable(connection, should_stop),
+                closing(_written(connection, statement, writer, copy)) as steps,
+            ):
                 for _ in steps:
                     on_progress(writer.count, sink.size_bytes)
                     if plan.max_bytes is not None and sink.size_bytes > plan.max_bytes:
