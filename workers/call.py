@@ -251,6 +251,11 @@ class Caller:
         self._begun = time.monotonic()
         self._multi.add_handle(curl)
 
+    def push(self) -> None:
+        """Let calls that were started be sent now, and not in the next wait."""
+        self._multi.perform()  # begins to connect
+        self._multi.perform()  # sends, when the endpoint is near or the connection was there
+
     def _new_slot(self, free: list[_Slot]) -> _Slot:
         slot = _Slot(self, free)
         self._slots.append(slot)

@@ -14,6 +14,7 @@ from timeball.dispatch.house import House
 from timeball.errors import StoreError
 from timeball.ids import token
 from timeball.store import keys, pumps
+from timeball.store.codec import Claimed
 from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
 from workers.call import Caller
@@ -27,6 +28,9 @@ FLUSH_MOST = 500
 CLAIM_MOST = 200
 STORE_RETRY_SECONDS = 0.2
 HELP_EVERY_SECONDS = 5.0
+PACED_SECONDS = 0.005
+"""A call that a rate lets begin is begun so soon after its claim or not at all: later it might crowd with those
+that other pumps begin by then. Half of SLACK in lua/_owners.lua, which leaves the other half to the network."""
 
 log = logs.get(__name__)
 
@@ -156,6 +160,7 @@ class Pump:
     def _claim(self, now: float, want: int) -> None:
         """Take due tasks and start their calls; also the heartbeat."""
         self.heartbeat_due = now + HEARTBEAT_SECONDS
+        asked = time.monotonic()
         try:
             claim = pumps.claim(
                 self.house.client,
@@ -176,7 +181,7 @@ class Pump:
             self._give_back_unknown(claim)
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
-        for claimed in claim.tasks:
+        for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
             self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
             self.caller.start(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms
@@ -191,6 +196,27 @@ class Pump:
             self.claim_due = self.heartbeat_due
         else:
             self.claim_due = after + (claim.next_ms - claim.now_ms) / 1000
+
+    def _begin_paced(self, claim: pumps.Claim, asked: float) -> list[Claimed]:
+        """Begin the calls that are under a rate, each in time or not at all; answers the others."""
+        others, late = [], []
+        for place, claimed in enumerate(claim.tasks):
+            if place not in claim.paced:
+                others.append(claimed)
+                continue
+            prepared = self.preparer.prepare(claimed, claim.now_ms)
+            if time.monotonic() - asked > PACED_SECONDS:
+                late.append(claimed)
+                continue
+            self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
+            self.caller.start(prepared)
+            self.caller.push()
+        if late:
+            try:
+                pumps.put_back(self.house.client, self.prefix, self.name, late)
+            except StoreError as error:
+                self._store_failed(error)  # the next claim finds their leases and gives them back
+        return others
 
     def _give_back_unknown(self, claim: pumps.Claim) -> None:
         """The answer to an earlier claim was lost: its tasks are ours in the store, and nobody calls them."""

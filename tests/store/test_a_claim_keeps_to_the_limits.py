@@ -120,8 +120,8 @@ def test_a_burst_may_begin_at_once_after_a_rest(line: Line) -> None:
     assert len(line.claim()) == 4
     assert line.claim() == []
     assert line.next_ms is not None
-    assert 5000 < line.next_ms <= 6002
-    line.advance(6002)
+    assert 5000 < line.next_ms <= 6003
+    line.advance(6003)
     assert len(line.claim()) == 1
 
 
@@ -140,6 +140,18 @@ def test_a_higher_limit_lets_go_what_the_lower_one_held(line: Line) -> None:
     assert len(line.claim()) == 1
     assert line.claim() == []
     line.limit(concurrency=3)
+    assert len(line.claim()) == 2
+
+
+@pytest.mark.parametrize("queue", ["default", None])
+def test_a_higher_rate_lets_go_what_the_lower_one_held(line: Line, queue: str | None) -> None:
+    line.limit(queue, rate=1, per=timedelta(hours=1))
+    line.submit(1, priority=Priority.HIGH)
+    line.submit(1, concurrency_key="a")
+    line.submit(1)
+    assert len(line.claim()) == 1
+    assert line.claim() == []
+    line.limit(queue, rate=100, per=timedelta(hours=1), burst=10)
     assert len(line.claim()) == 2
 
 
@@ -269,3 +281,77 @@ def test_a_purged_queue_is_empty_and_its_state_is_told(line: Line) -> None:
     line.finish(held)
     state = queues.get_queue(line.house, line.project, "default")
     assert (state.waiting, state.in_flight, state.oldest_due_at) == (0, 0, None)
+
+
+def test_no_window_has_more_than_the_rate_whatever_the_burst(line: Line) -> None:
+    line.limit(rate=20, per=timedelta(seconds=1), burst=20)
+    line.submit(150)
+    began: list[float] = []
+    while len(began) < 100:
+        got = line.claim()
+        began += [line.now_ms] * len(got)
+        line.finish(got)
+        if line.next_ms and line.next_ms > 0:
+            line.advance(line.next_ms)
+        if len(began) == 50:
+            line.advance(5 * SECOND)  # a rest: the burst is there again
+    for n in range(20, len(began)):
+        assert began[n] - began[n - 20] >= SECOND
+    assert began[19] - began[0] < 200, "twenty at once"
+    assert began[-1] - began[0] <= (4.2 + 5) * SECOND
+
+
+def test_a_late_claim_is_made_up_for(line: Line) -> None:
+    line.limit(rate=50, per=timedelta(seconds=1))
+    line.submit(120)
+    began: list[float] = []
+    while len(began) < 101:
+        got = line.claim()
+        began += [line.now_ms] * len(got)
+        line.finish(got)
+        line.advance(max(1, line.next_ms or 1) + 10)
+    assert began[100] - began[0] <= 2.15 * SECOND
+    for n in range(50, len(began)):
+        assert began[n] - began[n - 50] >= SECOND
+
+
+def test_what_was_put_back_uses_no_attempt_no_slot_and_no_turn(line: Line) -> None:
+    line.limit(rate=10, per=timedelta(hours=1), burst=10, concurrency=8)
+    [ordered] = line.submit(1, ordering_key="k")
+    sent = [ordered, *line.submit(9)]
+    held = line.claim()
+    assert len(held) == 8
+    assert pumps.put_back(line.house.client, line.prefix, "p", held) == 8
+    assert pumps.put_back(line.house.client, line.prefix, "p", held) == 0, "only once"
+    assert pumps.put_back(line.house.client, line.prefix, "another", held) == 0
+    task = intake.get(line.house, line.project, ordered)
+    assert (task.state, task.attempt, task.started_at) == (State.SCHEDULED, 0, None)
+    seen: list[bytes] = []
+    while held := line.claim():
+        assert {c.attempt for c in held} == {1}
+        seen += [c.id for c in held]
+        line.finish(held)
+    assert sorted(seen) == sorted(sent)
+    assert line.submit(1)
+    assert line.claim() == [], "ten of the hour have begun"
+    assert not line.house.client.exists(f"{line.prefix}inflight")
+
+
+def test_a_high_rate_is_used(line: Line) -> None:
+    line.limit(rate=100_000, per=timedelta(seconds=1))
+    line.submit(300)
+    got = 0
+    for _ in range(100):
+        got += len(line.claim())
+        line.advance(max(1, line.next_ms or 1))
+    assert got == 300
+
+
+def test_a_clock_that_is_put_back_does_not_stop_a_rate(line: Line) -> None:
+    line.advance(3600 * SECOND)
+    line.limit(rate=2, per=timedelta(minutes=1), burst=2)
+    line.submit(4)
+    assert len(line.claim()) == 2
+    line.house.client.delete(f"{line.prefix}clock")
+    line.submit(2)
+    assert len(line.claim()) == 2

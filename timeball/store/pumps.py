@@ -82,6 +82,14 @@ def give_back(
     return int(call(client, "give_back", prefix, [pump, max_lost, *known]))
 
 
+def put_back(client: Client, prefix: str, pump: str, late: Sequence[Claimed]) -> int:
+    """Undo claims whose calls were not begun: no attempt is used. Answers how many were still the pump's."""
+    args: list[Arg] = [pump]
+    for claimed in late:
+        args += (claimed.id, claimed.attempt)
+    return int(call(client, "put_back", prefix, args))
+
+
 def finish(
     client: Client,
     prefix: str,

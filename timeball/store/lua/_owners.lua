@@ -3,13 +3,16 @@
 --
 -- A rate holds in two ways. The generic cell rate algorithm spreads calls: one each `step`, `burst`
 -- of them at once after a rest. And the log of what began, in cells of the window, lets no window
--- have more than `rate`, whatever bursts and late claims add up to. Both reckon with a window that
--- is SLACK longer, for calls reach their endpoint some milliseconds sooner or later.
+-- have more than `rate`, whatever bursts and late claims add up to. The log reckons with a window
+-- that is SLACK longer, for calls reach their endpoint some milliseconds sooner or later; the steps
+-- with one that is a little longer still, so that claims which come unevenly seldom meet the log.
 local now, real = clock()
-local SLACK = 12 -- ms; a call that cannot begin within half of it is put back (pump.py)
+local SLACK = 10 -- ms; a call that cannot begin within half of it is put back (pump.py)
+local SPREAD = 13 -- ms: what the steps of a window add up to besides
 local LATE = 25 -- ms that a claim may come late and still make up for it
 local CELLS = 200
 local GROUP = 5 -- ms: what comes quicker than this comes in groups
+local AT_ONCE = 10 -- calls of a rate that one claim gives at most: a pump can begin so many in time
 local owners = {}
 
 -- How many of an owner's calls began in the window that ends now; and when the first leaves it. The
@@ -34,12 +37,12 @@ end
 
 local function set_rate(o, rate, per, burst, tat)
   o.rate, o.window, o.log = rate, per + SLACK, P .. 'began:' .. o.name
-  o.step, o.burst = o.window / rate, math.min(burst, rate)
+  o.step, o.burst = (per + SPREAD) / rate, math.min(burst, rate)
   if now - tat > LATE or tat > now + 2 * o.window then tat = now end
   o.tat = tat
   local used, leaves = began(o)
-  local spread = math.floor((now + o.burst * o.step - tat) / o.step + 1e-6)
-  o.tokens = math.max(0, math.min(spread, rate - used))
+  local spread = math.floor(o.burst + (now - tat) / o.step + 1e-6)
+  o.tokens = math.max(0, math.min(spread, rate - used, AT_ONCE))
   if o.tokens == 0 then
     o.again = math.max(tat - (o.burst - 1) * o.step, used >= rate and leaves or 0)
     if o.step < GROUP then o.again = math.max(o.again, now + GROUP) end
@@ -115,4 +118,17 @@ local function spend(o)
     redis.call('RPUSH', o.log, entry)
   end
   redis.call('PEXPIRE', o.log, math.ceil(2 * o.window) + 60000)
+end
+
+-- calls that were let begin `at` an instant did not: others may in their stead
+local function refund(o, at, n)
+  local entries, changed = redis.call('LRANGE', o.log, 0, -1), false
+  for i = 1, #entries do
+    local cell, sum = struct.unpack('<dd', entries[i])
+    if cell >= at then
+      redis.call('LSET', o.log, i - 1, struct.pack('<dd', cell, sum - n))
+      changed = true
+    end
+  end
+  if changed then redis.call('HINCRBYFLOAT', P .. 'q:' .. o.name, 'tat', -n * o.step) end
 end

@@ -5,7 +5,8 @@
 -- ARGV[3..] field and value in turn; an empty value takes the field away
 -- Answers a bell or -1 for calls.
 local now = clock()
-local key, held = P .. 'q:' .. ARGV[1], P .. 'held:' .. ARGV[1]
+local owner, key = ARGV[1], P .. 'q:' .. ARGV[1]
+local rated = redis.call('HEXISTS', key, 'rate') == 1
 for i = 3, #ARGV, 2 do
   if ARGV[i + 1] == '' then
     redis.call('HDEL', key, ARGV[i])
@@ -15,12 +16,18 @@ for i = 3, #ARGV, 2 do
 end
 -- a new rate begins to count afresh, or an old slow one would hold the first call of a fast one
 redis.call('HDEL', key, 'tat')
-local let_go = redis.call('ZCARD', held)
-for _, lane in ipairs(redis.call('ZRANGE', held, 0, -1)) do
-  local kind = lane:find('\31x', 1, true) and 'e' or 'c'
-  redis.call('ZADD', lanes_of(kind, lane), 'XX', now, lane)
+local let_go = redis.call('ZCARD', P .. 'held:' .. owner)
+wake(owner, math.huge, now)
+
+-- lanes may have waited for the old rate: they are looked at anew
+local function look_at(lane)
+  redis.call('ZADD', lanes_of(kind_of(lane), lane), 'XX', 'LT', now, lane)
 end
-redis.call('DEL', held)
-redis.call('ZADD', P .. 'lanes:c', 'XX', 'LT', now, ARGV[1]) -- it may have waited for the old rate
-if let_go == 0 then return -1 end
+local queues = { owner }
+if not owner:find('/', 1, true) then queues = redis.call('SMEMBERS', P .. 'queues:' .. owner) end
+for _, queue in ipairs(rated and queues or {}) do
+  look_at(queue)
+  for _, lane in ipairs(redis.call('SMEMBERS', P .. 'apart:' .. queue)) do look_at(lane) end
+end
+if let_go == 0 and not rated then return -1 end
 return ring('c', math.floor(now), now, tonumber(ARGV[2]))
