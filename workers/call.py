@@ -23,20 +23,12 @@ import pycurl
 from timeball import __version__
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
+from timeball.store.via import Via
+from workers.curl_words import explain
 from workers.trust import trust
 
 USER_AGENT = f"Timeball/{__version__}"
 
-_REFUSED = frozenset(
-    {
-        pycurl.E_PEER_FAILED_VERIFICATION,
-        pycurl.E_SSL_CONNECT_ERROR,
-        pycurl.E_SSL_CERTPROBLEM,
-        pycurl.E_SSL_CIPHER,
-        pycurl.E_SSL_CACERT_BADFILE,
-        pycurl.E_SSL_ISSUER_ERROR,
-    }
-)
 
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 _HEADERS_MOST = 200
@@ -63,8 +55,10 @@ class Prepared:
     lines: list[bytes]
     body: bytes
     timeout_ms: int
-    refused: str | None = None
-    """Why the call is not to be made at all."""
+    via: Via | None = None
+    """How the call goes out where it does not go straight."""
+    refused: tuple[Outcome, str] | None = None
+    """How and why the call ends without being made."""
 
 
 @dataclass(slots=True)
@@ -98,10 +92,12 @@ class _Slot:
         "opened",
         "over",
         "prepared",
+        "proxy_host",
         "received",
         "room",
         "timeout_ms",
         "url",
+        "via",
     )
 
     def __init__(self, caller: Caller, free: list[_Slot]) -> None:
@@ -115,6 +111,8 @@ class _Slot:
         self.url = ""
         self.blocked: str | None = None
         self.prepared: Prepared | None = None
+        self.via: Via | None = None
+        self.proxy_host: str | None = None
         self._configure()
 
     def _configure(self) -> None:
@@ -132,6 +130,21 @@ class _Slot:
         curl.setopt(pycurl.WRITEFUNCTION, self.take_body)
         if caller.trusted is not None:
             curl.setopt(pycurl.CAINFO, caller.trusted.name)
+
+    def go(self, via: Via | None) -> None:
+        """Go out this way from now on. libcurl shares no connection between ways."""
+        curl, self.via = self.curl, via
+        self.proxy_host = via.proxy_host if via is not None and via.proxy else None
+        curl.setopt(pycurl.PROXY, (via and via.proxy) or "")
+        curl.setopt(pycurl.HTTPPROXYTUNNEL, int(self.proxy_host is not None))
+        for option, pem in (
+            (pycurl.SSLCERT_BLOB, via and via.certificate),
+            (pycurl.SSLKEY_BLOB, via and via.key),
+        ):
+            if pem:
+                curl.setopt(option, pem)
+            else:
+                curl.unsetopt(option)
 
     def raw_headers(self) -> bytes:
         """The last block of headers, without its status line."""
@@ -165,8 +178,9 @@ class _Slot:
 
     def open_socket(self, _purpose: int, address: Any) -> Any:
         assert self.prepared is not None
+        host = self.prepared.host if self.proxy_host is None else self.proxy_host
         ip, port = address.addr[0], address.addr[1]
-        if not self.caller.guard.allows(self.prepared.host, _text(ip), port):
+        if not self.caller.guard.allows(host, _text(ip), port):
             self.blocked = f"{_text(ip)} port {port} is not an allowed target"
             return pycurl.SOCKET_BAD
         self.opened = True
@@ -242,6 +256,8 @@ class Caller:
         if slot.timeout_ms != prepared.timeout_ms:
             slot.timeout_ms = prepared.timeout_ms
             curl.setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
+        if slot.via is not prepared.via:
+            slot.go(prepared.via)
         curl.setopt(pycurl.HTTPHEADER, prepared.lines)
         if post:
             curl.setopt(pycurl.POSTFIELDS, prepared.body)
@@ -273,7 +289,7 @@ class Caller:
                 ready()
         if self._unmade:
             unmade, self._unmade = self._unmade, []
-            return [_blocked(prepared) for prepared in unmade]
+            return [_not_made(prepared) for prepared in unmade]
         if not self.busy:
             return []
         self._multi.perform()
@@ -369,14 +385,11 @@ def _set_method(curl: Any, method: str, body: bytes) -> None:
         curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
-_UNSAID = {100: "a header of the response is longer than is taken"}
-"""libcurl's code CURLE_TOO_LARGE comes without words."""
-
-
-def _blocked(prepared: Prepared) -> Called:
+def _not_made(prepared: Prepared) -> Called:
     """The end of a call that was not made."""
-    nothing = (0, 0, 0, 0, 0)
-    return Called(prepared, Outcome.BLOCKED, None, b"", b"", False, nothing, prepared.refused)
+    assert prepared.refused is not None
+    outcome, why = prepared.refused
+    return Called(prepared, outcome, None, b"", b"", False, (0, 0, 0, 0, 0), why)
 
 
 def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Outcome, str]:
@@ -384,9 +397,4 @@ def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Ou
         return Outcome.BLOCKED, slot.blocked
     if slot.over:
         return Outcome.TOO_LARGE, f"the response is larger than {slot.caller.read_bytes} bytes"
-    message = message or _UNSAID.get(code, f"libcurl gave up with its code {code}")
-    if code == pycurl.E_OPERATION_TIMEDOUT:
-        return Outcome.TIMED_OUT, message
-    if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:
-        return Outcome.REFUSED, message
-    return Outcome.UNREACHABLE, message
+    return explain(code, message)

@@ -22,11 +22,12 @@ from timeball.model.attempt import Outcome
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry
 from timeball.model.task import State
 from timeball.signing import Signer
-from timeball.store import codec, projects, secrets
+from timeball.store import codec, projects, secrets, via
 from timeball.store.codec import Claimed
 from timeball.store.projects import Vault
 from timeball.store.pumps import Finished
 from timeball.store.scripts import Client
+from timeball.store.via import Via
 from timeball.verdict import (
     Die,
     RetryAt,
@@ -41,6 +42,9 @@ from workers.hostbook import HostBook
 
 SIGNERS_LIVE_SECONDS = 5.0
 """How soon a rotated secret is in use everywhere."""
+
+UNREAD = Via()
+"""Stands for a project's way out that was never read: a call that is to go by a proxy must not go without."""
 
 _SUCCEEDED = codec.STATE_CODES[State.SUCCEEDED]
 _DEAD = codec.STATE_CODES[State.DEAD]
@@ -61,7 +65,8 @@ class Signers:
     def __init__(self, client: Client, vault: Vault) -> None:
         self._client, self._vault = client, vault
         self._projects: dict[str, _Project] = {}
-        self._secrets: dict[str, tuple[float, dict[str, str]]] = {}
+        self._ways: dict[str, tuple[float, Via | None]] = {}
+        self._secrets: dict[str, tuple[float, dict[str, str] | None]] = {}
 
     def signer(self, project: str, key_id: str | None) -> Signer:
         """The signer for a task of a project that was made with a key."""
@@ -76,10 +81,25 @@ class Signers:
         """Whether the project's tasks are tried again where they say nothing themselves."""
         return self._project(project).keys.retries
 
-    def secrets(self, project: str) -> Mapping[str, str]:
-        """The project's secrets by name, as they were a few seconds ago at the most."""
+    def via(self, project: str) -> Via | None:
+        """How the project's calls go out: the same object for as long as nothing changed, or UNREAD."""
         now = time.monotonic()
-        until, found = self._secrets.get(project, (0.0, {}))
+        until, found = self._ways.get(project, (0.0, UNREAD))
+        if now >= until:
+            try:
+                fresh = via.get(self._client, self._vault, project)
+                found = found if fresh == found else fresh
+                until = now + SIGNERS_LIVE_SECONDS
+            except TimeballError as error:
+                log.warning("the way out could not be read", project=project, error=str(error))
+                until = now + 0.5
+            self._ways[project] = until, found
+        return found
+
+    def secrets(self, project: str) -> Mapping[str, str] | None:
+        """The project's secrets by name, a few seconds old at the most; None when they cannot be read."""
+        now = time.monotonic()
+        until, found = self._secrets.get(project, (0.0, None))
         if now >= until:
             try:
                 found = secrets.values(self._client, self._vault, project)
@@ -153,7 +173,7 @@ class Preparer:
         self._signers = signers
         self._timeout_ms = round(default_timeout.total_seconds() * 1000)
         self._now_ms, self._stamp = 0.0, 0
-        self._known: dict[tuple[str, str | None], Signer] = {}
+        self._known: dict[tuple[str, str | None], tuple[Signer, Via | None]] = {}
 
     def prepare(self, claimed: Claimed, started_ms: float) -> Prepared:
         """The request of a task, signed. `started_ms` is the store's now, the same for a whole claim."""
@@ -162,10 +182,12 @@ class Preparer:
             self._known.clear()
         plan = _plan(claimed.raw_spec)
         who = (claimed.lane, plan.key_id)
-        signer = self._known.get(who)
-        if signer is None:
+        known = self._known.get(who)
+        if known is None:
             project = claimed.lane.partition("/")[0]
-            signer = self._known[who] = self._signers.signer(project, plan.key_id)
+            signer = self._signers.signer(project, plan.key_id)
+            known = self._known[who] = signer, self._signers.via(project)
+        signer, way = known
         task_id = id_text(claimed.id)
         lines = signer.lines(task_id, self._stamp, claimed.body)
         lines += (
@@ -174,6 +196,8 @@ class Preparer:
             *plan.lines,
         )
         refused = self._fill(claimed, lines) if plan.secret else None
+        if way is UNREAD:
+            refused = Outcome.UNREACHABLE, "how the project's calls go out could not be read"
         return Prepared(
             claimed,
             started_ms,
@@ -183,12 +207,15 @@ class Preparer:
             lines,
             claimed.body,
             plan.timeout_ms or self._timeout_ms,
+            way,
             refused,
         )
 
-    def _fill(self, claimed: Claimed, lines: list[bytes]) -> str | None:
+    def _fill(self, claimed: Claimed, lines: list[bytes]) -> tuple[Outcome, str] | None:
         """Put secrets in place of their names, or say why the call cannot be made."""
         known = self._signers.secrets(claimed.lane.partition("/")[0])
+        if known is None:
+            return Outcome.UNREACHABLE, "the project's secrets could not be read"
         try:
             lines[:] = [
                 fill_secrets(line.decode("latin-1"), known).encode("latin-1")
@@ -197,7 +224,7 @@ class Preparer:
                 for line in lines
             ]
         except KeyError as missing:
-            return f"the project has no secret {missing.args[0]}"
+            return Outcome.BLOCKED, f"the project has no secret {missing.args[0]}"
         return None
 
 

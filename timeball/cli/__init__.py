@@ -15,6 +15,7 @@ from timeball.cli.backup import backup, export, restore
 from timeball.cli.clock import clock
 from timeball.cli.dead import dead
 from timeball.cli.doctor import doctor
+from timeball.cli.egress import egress
 from timeball.cli.health import health
 from timeball.cli.hosts import hosts
 from timeball.cli.keys import keys
@@ -49,6 +50,7 @@ cli.add_command(members)
 cli.add_command(schedules)
 cli.add_command(sources)
 cli.add_command(secrets)
+cli.add_command(egress)
 cli.add_command(queues)
 cli.add_command(hosts)
 cli.add_command(tasks)

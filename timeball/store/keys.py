@@ -53,6 +53,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `sum:<project>` | hash | the sum of those counters up to the field `minute` | for ever |
 | `steps:<project>` | set | first steps on the dashboard that were done | for ever |
 | `projects` | hash | id to project record | for ever |
+| `via:<project>` | string | how the project's calls go out, sealed: proxy, client certificate | until changed |
 | `secrets:<project>` | hash | name to a sealed value that headers of calls may name | until removed |
 | `keys` | hash | id to key record | for ever |
 | `used` | hash | id of a key to the instant of its last use, right to a minute | for ever |

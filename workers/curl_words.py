@@ -1,0 +1,31 @@
+"""What libcurl's codes mean, in words of ours."""
+
+from __future__ import annotations
+
+import pycurl
+
+from timeball.model.attempt import Outcome
+
+_REFUSED = frozenset(
+    {
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+    }
+)
+
+_UNSAID = {100: "a header of the response is longer than is taken"}
+"""libcurl's code CURLE_TOO_LARGE comes without words."""
+
+
+def explain(code: int, message: str) -> tuple[Outcome, str]:
+    """How a call ended that libcurl gave up with a code, and why."""
+    message = message or _UNSAID.get(code, f"libcurl gave up with its code {code}")
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return Outcome.TIMED_OUT, message
+    if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:
+        return Outcome.REFUSED, message
+    return Outcome.UNREACHABLE, message
