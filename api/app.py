@@ -11,6 +11,7 @@ from api import dashboard, health, metrics, openapi
 from api.answers import SAFETY, Answer, request_id
 from api.door import App, Door
 from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules, secrets
+from api.mergent.dump import hide
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> App:
         logs.configure(settings, "api")
     app = App("api", static_folder=None)
     app.door = Door(settings)
+    hide(settings.hidden_headers)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

@@ -247,6 +247,12 @@ class Settings:
     body_limit_bytes: int = _setting(
         _whole(1024, 64 * 1024 * 1024), 1024 * 1024, "The largest body of a task."
     )
+    hidden_headers: tuple[str, ...] = _setting(
+        _list,
+        (),
+        "Further headers whose values are shown as a digest; Authorization, Cookie, X-Api-Key and what ends in "
+        "-token, -secret or -key always are.",
+    )
     key_requests_per_minute: int = _setting(
         _whole(0, 1_000_000_000),
         0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -33,7 +34,17 @@ _SECRET = re.compile(
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a header's value is for the endpoint's eyes only."""
-    return _SECRET(name) is not None
+    return _SECRET(name) is not None or name.lower() in _named
+
+
+_named: frozenset[str] = frozenset()
+
+
+def hide(names: Iterable[str]) -> None:
+    """Hide the values of these headers too, and of no others that were named before, in this process."""
+    global _named
+    _named = frozenset(name.lower() for name in names)
+    is_secret.cache_clear()
 
 
 def instant(at: datetime | None) -> str | None:
