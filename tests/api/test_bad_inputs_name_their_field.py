@@ -63,9 +63,9 @@ def test_the_corpus_is_large() -> None:
 @pytest.mark.parametrize("cases", CASES.values(), ids=CASES)
 def test_each_is_refused_under_its_name(send: Sender, cases: list[Bad]) -> None:
     for bad in cases:
-        began = time.monotonic()
+        began = time.thread_time()  # what it costs, whoever else uses this machine
         answer = send(bad.method, bad.path, bad.raw)
-        assert time.monotonic() - began < 2, bad.name
+        assert time.thread_time() - began < 1, bad.name
         assert answer.status_code in (400, 413, 422), (bad.name, answer.status_code, answer.text)
         found = told(answer)
         named = [message for name, message in found.items() if name.startswith(bad.param)]

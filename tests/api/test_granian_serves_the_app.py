@@ -155,7 +155,7 @@ def test_slow_bodies_do_not_hold_up_the_others(port: int, api_key: tuple[ApiKey,
         begun = time.monotonic()
         quick.send(line, f"Content-Length: {len(body)}\r\n" if body else "", body)
         assert quick.answer()[0] == (201 if body else 200)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
     ended = 0
     for wire in slow:
         with suppress(AssertionError, OSError):
@@ -169,6 +169,7 @@ def test_slow_bodies_do_not_hold_up_the_others(port: int, api_key: tuple[ApiKey,
     idle.close()
 
 
+@pytest.mark.soak
 def test_a_body_has_ten_seconds(port: int, api_key: tuple[ApiKey, str]) -> None:
     wire = Wire(port, api_key[1])
     wire.send("POST /tasks", f"Content-Length: {len(TASK)}\r\n", TASK[:1])

@@ -36,7 +36,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-FEW, MANY = 5, 150
+FEW, MANY = 3, 150
 
 
 APART = {"/livez", "/readyz", "/metrics", "/files/{name}"}

@@ -19,7 +19,7 @@ from timeball.store.codec import Claimed
 from workers.call import Called, Caller, Prepared
 
 DEADLINE_MS = 1200
-PATIENCE_SECONDS = 4.0
+PATIENCE_SECONDS = 10.0
 """How much later than its deadline a call may be seen to have ended on a machine that others use."""
 
 
