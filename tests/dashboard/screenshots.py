@@ -6,8 +6,10 @@ Runs the product in a folder of its own, gives it something to show, and writes 
 from __future__ import annotations
 
 import json
+import random
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,30 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
     "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
+
+
+SHOWN = {"task", "hosts"}
+"""Pages of which there is a picture of one window too, as docs/images has them."""
+MINUTES = 30
+
+
+def live_through(product: Product) -> None:
+    """Half an hour of a shop's life, on the virtual clock: so that charts have something to show."""
+    inbox, chance = product.inbox, random.Random(7)
+    for minute in range(MINUTES):
+        many = [
+            {"request": {"url": f"{inbox}/orders", "body": str(n)}, "queue": "orders"}
+            for n in range(chance.randint(20, 40) + minute // 2)
+        ]
+        for n in range(chance.randint(0, 5)):
+            url = f"{inbox}/mail?status=503&times=1&n={minute}-{n}"
+            many.append({"request": {"url": url}, "queue": "mail"})
+        if chance.random() < 0.25:
+            many.append({"request": {"url": f"{inbox}/gone?status=410&m={minute}"}})
+        assert product.ask("POST", "/v2/tasks/batch-create", many).status_code == 201
+        time.sleep(0.15)
+        moved = product.command("clock", "advance", "1m", "--data", "data")
+        assert moved.returncode == 0, moved.stderr
 
 
 def fill(product: Product) -> tuple[str, str, str, str]:
@@ -110,6 +136,14 @@ def shoot(product: Product, folder: Path) -> None:
         page = first.new_page()
         page.goto(product.facts["login_url"])
         page.screenshot(path=folder / "first-visit.png", full_page=True)
+        live_through(product)
+        for look in ("light", "dark"):
+            page = browser.new_context(
+                storage_state=first.storage_state(), **_look(look)
+            ).new_page()
+            page.goto(f"{product.url}/dashboard")
+            page.wait_for_timeout(400)
+            page.screenshot(path=folder / f"overview-{look}-window.png")
         task, schedule, dead, bulk = fill(product)
         pages = {
             "overview": "",
@@ -142,6 +176,8 @@ def shoot(product: Product, folder: Path) -> None:
                 page.goto(path if "://" in path else f"{product.url}/dashboard{path}")
                 page.wait_for_timeout(400)
                 page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+                if name in SHOWN:
+                    page.screenshot(path=folder / f"{name}-{look}-window.png")
         project, more = fill_chain(product)
         for look in LOOKS:
             page = browser.new_context(storage_state=state, **_look(look)).new_page()
