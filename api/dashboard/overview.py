@@ -152,11 +152,15 @@ def success(total: Counter[str]) -> str:
 def _why(total: Counter[str]) -> list[tuple[str, int]]:
     """How the attempts ended that did not succeed, the most frequent first."""
     found = [
-        (name.removeprefix("o:").replace("_", " "), n)
-        for name, n in total.items()
-        if name.startswith("o:")
+        (_ending(name.removeprefix("o:")), n) for name, n in total.items() if name.startswith("o:")
     ]
     return sorted(found, key=lambda it: (-it[1], it[0]))
+
+
+def _ending(name: str) -> str:
+    """The name of a counter for people: `answered5` is `answered 5xx`."""
+    hundreds = name.removeprefix("answered")
+    return f"answered {hundreds}xx" if hundreds.isdigit() else name.replace("_", " ")
 
 
 def _cards(now: Standing, hour: Counter[str], a_second: float) -> list[Card]:

@@ -53,12 +53,13 @@ def test_pace_and_success_are_of_what_ended(
     make()
     now_ms, _ = pumps.clock(house.client, PREFIX)
     advance(house.client, 1, timedelta(milliseconds=60_000 - now_ms % 60_000 + 30_000))
-    counted = {"succeeded": 539, "retried": 60, "dead": 1, "o:timed_out": 40, "o:answered5xx": 21}
+    counted = {"succeeded": 539, "retried": 60, "dead": 1, "o:timed_out": 40, "o:answered5": 21}
     finish(pump, counted)
     page = browser.get("/dashboard/live").text
     assert card(page, "Calls a second") == "10"
     assert '<b class="rate-of">89.8 %</b>' in page
     assert "timed out 40" in page
+    assert "answered 5xx 21" in page
     advance(house.client, 1, MINUTE)  # half a minute later half of them still count
     assert card(browser.get("/dashboard/live").text, "Calls a second") in ("4.9", "5")
     advance(house.client, 1, 2 * MINUTE)
