@@ -47,7 +47,14 @@ WITHIN = {
         *("task", "new_task", "create_task", "edit_task", "save_task"),
         *("bulks", "new_bulk", "bulk_page"),
     ),
-    "schedules": ("schedule", "new_schedule", "create_schedule", "edit_schedule", "save_schedule"),
+    "schedules": (
+        "schedule",
+        "new_schedule",
+        "create_schedule",
+        "edit_schedule",
+        "save_schedule",
+        "schedules_load",
+    ),
     "exports": (
         *("export", "new_export", "create_export"),
         *("sources", "source", "new_source", "create_source"),

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.dashboard import shown
 from api.mergent.errors import Fault, Rejected
 from timeball.errors import InvalidField
+from timeball.model.retry import Retry, RetryPolicy
 
 
 @dataclass
@@ -85,6 +87,40 @@ def request_of(form: Form) -> dict[str, Any]:
 def plain(form: Form, names: Iterable[str]) -> dict[str, Any]:
     """Those fields that were filled in, as text."""
     return {name: form[name].strip() for name in names if form[name].strip()}
+
+
+RETRY = (
+    "retry.max_attempts",
+    "retry.min_backoff",
+    "retry.max_backoff",
+    "retry.max_doublings",
+    "retry.jitter",
+    "retry.max_age",
+)
+"""The fields of a retry policy."""
+
+
+def retry_of(form: Form) -> dict[str, Any]:
+    """The `retry` of a task or schedule, with only what was typed."""
+    retry = plain(form, ("retry.min_backoff", "retry.max_backoff", "retry.max_age"))
+    for name in ("retry.max_attempts", "retry.max_doublings", "retry.jitter"):
+        if form[name].strip():
+            retry[name] = number(form, name)
+    return {name.removeprefix("retry."): value for name, value in retry.items()}
+
+
+def retry_typed(retry: Retry | None) -> dict[str, str]:
+    """A policy as the form has it; Mergent's tables, which stand for none, leave it empty."""
+    if not isinstance(retry, RetryPolicy):
+        return dict.fromkeys(RETRY, "")
+    return {
+        "retry.max_attempts": str(retry.max_attempts),
+        "retry.min_backoff": shown.written(retry.min_backoff),
+        "retry.max_backoff": shown.written(retry.max_backoff),
+        "retry.max_doublings": str(retry.max_doublings),
+        "retry.jitter": f"{retry.jitter:g}",
+        "retry.max_age": shown.written(retry.max_age) if retry.max_age else "",
+    }
 
 
 def words(text: str) -> list[str]:

@@ -20,8 +20,8 @@ from api.mergent.schemas import load
 from timeball.dispatch import schedules as verbs
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes, id_text
-from timeball.model.schedule import CatchUp, Overlap, Schedule, Share
-from timeball.model.task import BodyKind, Method
+from timeball.model.schedule import CatchUp, Occurrence, Overlap, Schedule, Share
+from timeball.model.task import BodyKind, Method, Priority
 from timeball.model.visitor import Role
 from timeball.store import codec
 from timeball.timing import agenda
@@ -29,9 +29,14 @@ from timeball.timing.agenda import Preview
 
 PAGE = 50
 AHEAD = 10
-STRIP = 30
+STRIP, SHORT_STRIP = 30, 12
+"""Past runs drawn on a schedule's page, and in each row of the list."""
 TIMING = ("cron", "rrule", "dtstart", "timezone", "start_at", "end_at", "max_runs", "window")
-PLAIN = ("name", "description", "queue", "timeout", "overlap", "catch_up", "catch_up_window")
+PLAIN = (
+    *("name", "description", "queue", "timeout", "overlap", "catch_up", "catch_up_window"),
+    *("paused_until", "priority", "concurrency_key", "ordering_key"),
+    *("on_success", "on_failure", "on_attempt"),
+)
 FIELDS = (
     "request.url",
     "request.method",
@@ -40,6 +45,7 @@ FIELDS = (
     "tags",
     *PLAIN,
     *TIMING,
+    *forms.RETRY,
 )
 
 
@@ -50,15 +56,17 @@ class Row:
     it: Schedule
     words: str
     paused: bool
+    past: list[Occurrence]
 
 
-def _row(schedule: Schedule, now: datetime) -> Row:
+def _row(schedule: Schedule, now: datetime, past: list[Occurrence]) -> Row:
     try:
         words = agenda.rule_of(schedule, proven=True).describe()
     except InvalidField:  # of a version whose rules were looser
         words = schedule.cron or schedule.rrule or ""
     until = schedule.paused_until
-    return Row(schedule, words, schedule.paused or (until is not None and until > now))
+    paused = schedule.paused or (until is not None and until > now)
+    return Row(schedule, words, paused, past[::-1])
 
 
 def schedules(visit: Visit) -> Response:
@@ -70,6 +78,7 @@ def schedules(visit: Visit) -> Response:
         position = signer.open(request.args["cursor"], project, purpose)
     page = verbs.find(visit.house, project, name, PAGE, position)
     now = codec.from_ms(visit.now_ms())
+    pasts = verbs.histories(visit.house, project, [one.id for one in page.schedules], SHORT_STRIP)
     next_url = None
     if page.cursor is not None:
         query = {"name": name or "", "cursor": signer.sign(page.cursor, project, purpose)}
@@ -77,7 +86,7 @@ def schedules(visit: Visit) -> Response:
     each = {"request": {"url": "https://example.com/tick"}, "cron": "* * * * *", "name": "tick"}
     return visit.page(
         "schedules.html",
-        rows=[_row(schedule, now) for schedule in page.schedules],
+        rows=[_row(one, now, past) for one, past in zip(page.schedules, pasts, strict=True)],
         name=name or "",
         next_url=next_url,
         now=now,
@@ -99,12 +108,11 @@ def schedule(visit: Visit, schedule_id: str) -> Response:
     history = verbs.history(visit.house, project, wanted)
     return visit.page(
         "schedule.html",
-        row=_row(found, now),
+        row=_row(found, now, history[:STRIP]),
         it=found,
         preview=preview,
         fault=fault,
         history=history,
-        strip=history[:STRIP][::-1],
         window=_window(found.window),
         headers=[
             (name, dumper.hidden(value) if is_secret(name) else value)
@@ -170,6 +178,14 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "description": it.description or "",
             "queue": it.queue,
             "timeout": shown.written(it.timeout) if it.timeout else "",
+            **forms.retry_typed(it.retry),
+            "paused_until": shown.exact(it.paused_until),
+            "priority": it.priority,
+            "concurrency_key": it.concurrency_key or "",
+            "ordering_key": it.ordering_key or "",
+            "on_success": it.on_success or "",
+            "on_failure": it.on_failure or "",
+            "on_attempt": it.on_attempt or "",
             "overlap": it.overlap,
             "catch_up": it.catch_up,
             "catch_up_window": shown.written(it.catch_up_window),
@@ -204,6 +220,8 @@ def _data(form: Form) -> dict[str, Any]:
     out = {"request": forms.request_of(form), **forms.plain(form, PLAIN), **_timing(form)}
     if form["tags"].strip():
         out["tags"] = forms.words(form["tags"])
+    if retry := forms.retry_of(form):
+        out["retry"] = retry
     return out
 
 
@@ -216,6 +234,7 @@ def _form_page(visit: Visit, form: Form, schedule_id: str | None, status: int = 
         methods=list(Method),
         overlaps=list(Overlap),
         catch_ups=list(CatchUp),
+        priorities=list(Priority),
         **_previewed(visit, form),
     )
 
@@ -278,7 +297,7 @@ def _changes(
     visit: Visit, reader: ScheduleReader, data: dict[str, Any], before: Schedule
 ) -> dict[str, Any]:
     """All that the form shows, what was emptied included."""
-    unset: dict[str, Any] = dict.fromkeys((*PLAIN, *TIMING, "tags"))
+    unset: dict[str, Any] = dict.fromkeys((*PLAIN, *TIMING, "tags", "retry"))
     sent = {"method": "POST", "headers": {}, "body": "", **data["request"]}
     known = before.request.body.decode(errors="replace")
     if sent["body"] == known.replace("\r\n", "\n"):  # a browser writes line ends its own way

@@ -17,7 +17,6 @@ from api.mergent.errors import Rejected
 from timeball.dispatch import intake
 from timeball.errors import Conflict, InvalidField
 from timeball.ids import id_text
-from timeball.model.retry import RetryPolicy
 from timeball.model.task import BodyKind, Draft, Method, Priority, State, Task
 from timeball.model.visitor import Role
 from timeball.store.tasks import Taken
@@ -33,12 +32,7 @@ FIELDS = (
     "delay",
     "scheduled_for",
     "timeout",
-    "retry.max_attempts",
-    "retry.min_backoff",
-    "retry.max_backoff",
-    "retry.max_doublings",
-    "retry.jitter",
-    "retry.max_age",
+    *forms.RETRY,
     "priority",
     "concurrency_key",
     "ordering_key",
@@ -82,9 +76,10 @@ def _form_page(
 
 def _filled(visit: Visit, found: Task) -> Form:
     sent = visit.desk.dumper.request(found.request)
-    form = Form(
+    return Form(
         {
             **dict.fromkeys(FIELDS, ""),
+            **forms.retry_typed(found.retry),
             "request.url": sent["url"],
             "request.method": sent["method"],
             "request.headers": "\n".join(f"{n}: {v}" for n, v in sent["headers"].items()),
@@ -98,17 +93,6 @@ def _filled(visit: Visit, found: Task) -> Form:
             "ordering_key": found.ordering_key or "",
         }
     )
-    retry = found.retry
-    if isinstance(retry, RetryPolicy):
-        form.values |= {
-            "retry.max_attempts": str(retry.max_attempts),
-            "retry.min_backoff": shown.written(retry.min_backoff),
-            "retry.max_backoff": shown.written(retry.max_backoff),
-            "retry.max_doublings": str(retry.max_doublings),
-            "retry.jitter": f"{retry.jitter:g}",
-            "retry.max_age": shown.written(retry.max_age) if retry.max_age else "",
-        }
-    return form
 
 
 def _data(form: Form) -> dict[str, Any]:
@@ -120,12 +104,8 @@ def _data(form: Form) -> dict[str, Any]:
         out["priority"] = form["priority"]
     if form["tags"].strip():
         out["tags"] = forms.words(form["tags"])
-    retry = forms.plain(form, ("retry.min_backoff", "retry.max_backoff", "retry.max_age"))
-    for name in ("retry.max_attempts", "retry.max_doublings", "retry.jitter"):
-        if form[name].strip():
-            retry[name] = forms.number(form, name)
-    if retry:
-        out["retry"] = {name.removeprefix("retry."): value for name, value in retry.items()}
+    if retry := forms.retry_of(form):
+        out["retry"] = retry
     return out
 
 

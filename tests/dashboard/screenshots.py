@@ -156,6 +156,7 @@ def shoot(product: Product, folder: Path) -> None:
             "bulks": "/bulk",
             "schedules": "/schedules",
             "schedule": f"/schedules/{schedule}",
+            "schedules-load": "/schedules/load",
             "edit-schedule": f"/schedules/{schedule}/edit",
             "queues": "/queues",
             "hosts": "/hosts",

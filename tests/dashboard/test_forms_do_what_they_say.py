@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from api.dashboard import forms
 from api.dashboard.task_form import FIELDS
 from tests.api.conftest import Pump
 from tests.dashboard.conftest import Browser, field, page_of
@@ -119,7 +120,8 @@ def test_an_edit_keeps_what_the_form_shows_otherwise(
         "request.body": "one\r\ntwo",
         "cron": "0 9 * * *",
     }
-    fields |= {name: field(page, name) for name in ("window", "catch_up_window", "timezone")}
+    kept = ("window", "catch_up_window", "timezone", *forms.RETRY)
+    fields |= {name: field(page, name) for name in kept}
     browser.post(f"/dashboard/schedules/{made.id}/edit", **fields)
     now = schedules.get(house, project.id, made.id)
     assert (now.request.body, now.window, now.retry) == (b"one\r\ntwo", made.window, made.retry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,9 +17,11 @@ from timeball.store import codec, pumps, schedules, tasks
 from timeball.store.schedules import Expansion, Kept, Once, Page
 from timeball.timing import agenda
 from timeball.timing.agenda import Due, Preview
+from timeball.timing.load import Load
 from timeball.timing.rule import Rule
 
 WRITE_TRIES = 20
+LOAD_AT_ONCE = 500
 _TIMING = frozenset(
     [
         "cron",
@@ -206,3 +209,27 @@ def preview_rule(house: House, project: str, fields: Mapping[str, Any], n: int) 
 def history(house: House, project: str, schedule_id: str) -> list[Occurrence]:
     """Its last 100 occurrences, newest first, with what became of each. Raises NotFound."""
     return schedules.history(house.client, house.prefix(project), project, schedule_id)
+
+
+def histories(house: House, project: str, ids: list[str], n: int) -> list[list[Occurrence]]:
+    """The last `n` occurrences of each of some schedules, newest first."""
+    return schedules.histories(house.client, house.prefix(project), ids, n)
+
+
+def load(house: House, project: str, seconds: float) -> tuple[Load, int]:
+    """What a project's schedules call in the 24 hours ahead, by minute, and how many schedules there are.
+
+    Takes about so many seconds at most; when that was too little, the newest were counted.
+    """
+    prefix, found = house.prefix(project), Load(now_of(house, project))
+    give_up, last = time.monotonic() + seconds, None
+    while time.monotonic() < give_up:
+        page = schedules.rules(house.client, prefix, project, last, LOAD_AT_ONCE)
+        for schedule in page:
+            if time.monotonic() >= give_up:
+                break
+            found.add(schedule)
+        if len(page) < LOAD_AT_ONCE:
+            break
+        last = page[-1].id
+    return found, schedules.count(house.client, prefix, project)

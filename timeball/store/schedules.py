@@ -146,6 +146,37 @@ def history(client: Client, prefix: str, project: str, schedule_id: str) -> list
     return sorted(seen.values(), key=lambda line: line.at, reverse=True)
 
 
+def histories(client: Client, prefix: str, ids: Sequence[str], n: int) -> list[list[Occurrence]]:
+    """The last `n` occurrences of each of some schedules, newest first, with those taken back left in."""
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for schedule_id in ids:
+            pipe.lrange(f"{prefix}sh:{schedule_id}", 0, n - 1)
+        found = pipe.execute()
+    return [
+        [decode_entry(i, raw) for raw in entries] for i, entries in zip(ids, found, strict=True)
+    ]
+
+
+def rules(client: Client, prefix: str, project: str, begin: str | None, n: int) -> list[Schedule]:
+    """The newest `n` schedules of a project before one, without their requests."""
+    end = b"+" if begin is None else b"(" + begin.encode()
+    with store_errors():
+        members = client.zrevrangebylex(f"{prefix}schedules:{project}", end, b"-", start=0, num=n)
+        records = client.mget([f"{prefix}s:{i.decode()}" for i in members]) if members else []
+    return [
+        decode_rule(i.decode(), record)
+        for i, record in zip(members, records, strict=True)
+        if record is not None
+    ]
+
+
+def count(client: Client, prefix: str, project: str) -> int:
+    """How many schedules a project has."""
+    with store_errors():
+        return int(client.zcard(f"{prefix}schedules:{project}"))
+
+
 def find(
     client: Client, prefix: str, project: str, name: str | None, limit: int, cursor: str | None
 ) -> Page:
@@ -163,12 +194,6 @@ def find(
     ids = [member[-36:].decode() for member in members]
     found = get_many(client, prefix, ids[:limit])
     return Page(found, ids[limit - 1] if len(ids) > limit else None)
-
-
-def count(client: Client, prefix: str, project: str) -> int:
-    """How many schedules a project has."""
-    with store_errors():
-        return int(client.zcard(f"{prefix}schedules:{project}"))
 
 
 def get_many(client: Client, prefix: str, ids: Sequence[str]) -> list[Schedule]:

@@ -1,0 +1,91 @@
+"""The day ahead of many schedules, minute by minute, is what their rules name one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from timeball.ids import id_text, new_task_id
+from timeball.model.schedule import Schedule, Share
+from timeball.model.task import Request
+from timeball.timing.agenda import first_at, preview, rule_of
+from timeball.timing.load import DAY, Load
+
+BEGIN = datetime(2027, 3, 27, 12, 0, 30, tzinfo=UTC)
+"""The day before clocks are put forward in Europe."""
+
+
+def schedule(**fields: Any) -> Schedule:
+    made = Schedule(
+        id=id_text(new_task_id()),
+        project="p",
+        created_at=BEGIN,
+        request=Request("http://h/"),
+        **fields,
+    )
+    rule = rule_of(made)
+    return Schedule(
+        **{
+            **{name: getattr(made, name) for name in Schedule.__slots__},
+            "next_at": first_at(made, rule, BEGIN),
+            "last": rule.last,
+        }
+    )
+
+
+def plainly(one: Schedule) -> Counter[int]:
+    """The same by a walk over all instants."""
+    found: Counter[int] = Counter()
+    shown = preview(one, rule_of(one), one.next_at, 6000).instants
+    for instant, due_at in shown:
+        if instant.utc < BEGIN + DAY:
+            found[due_at.hour * 60 + due_at.minute] += 1
+    return found
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cron": "0 9 * * *"},
+        {"cron": "*/30 * * * * *"},
+        {"cron": "30 2 * * *", "timezone": "Europe/Amsterdam"},
+        {"cron": "@every 7m"},
+        {"cron": "0 * * * *", "window": timedelta(minutes=30)},
+        {"cron": "*/10 * * * *", "window": Share(50)},
+        {"cron": "*/10 * * * *", "end_at": BEGIN + timedelta(hours=3)},
+        {"cron": "*/10 * * * *", "start_at": BEGIN + timedelta(hours=3)},
+        {"rrule": "FREQ=MINUTELY;INTERVAL=3", "dtstart": BEGIN - timedelta(days=9)},
+        {"rrule": "FREQ=DAILY;COUNT=1"},
+        {"rrule": "FREQ=YEARLY", "dtstart": BEGIN + timedelta(days=90)},
+    ],
+)
+def test_each_rule_is_counted_where_it_falls(fields: dict[str, Any]) -> None:
+    one, load = schedule(**fields), Load(BEGIN)
+    load.add(one)
+    assert load.calls == plainly(one)
+
+
+def test_many_with_one_text_count_as_many() -> None:
+    load = Load(BEGIN)
+    for _ in range(50):
+        load.add(schedule(cron="0 9,13 * * *"))
+    load.add(schedule(cron="0 9 * * *", paused=True))
+    assert load.calls == {9 * 60: 50, 13 * 60: 50}
+    assert load.schedules == 51
+
+
+def test_one_that_begins_later_today_adds_no_more_for_its_neighbours_text() -> None:
+    load = Load(BEGIN)
+    load.add(schedule(cron="0 * * * *"))
+    load.add(schedule(cron="0 * * * *", start_at=BEGIN + timedelta(hours=20)))
+    assert load.calls.total() == 24 + 4
+
+
+def test_a_rule_for_every_second_costs_no_walk_over_all_seconds() -> None:
+    load = Load(BEGIN)
+    load.add(schedule(cron="* * * * * *"))
+    assert set(load.calls) == set(range(1440))
+    assert load.calls.total() == pytest.approx(86_400, rel=0.05)
