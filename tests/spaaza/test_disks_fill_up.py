@@ -1,16 +1,18 @@
-"""A disk that takes no more: the export ends in ERROR, its log says why, and nothing is left of it."""
+"""What cannot be written whole is not written: on a full disk it ends in ERROR, and its log says why."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.spaaza.conftest import Spaaza
-from timeball.dispatch import export_files, exports, intake
+from timeball.dispatch import export_files, exports, intake, own
 from timeball.dispatch.house import House
+from timeball.export.failures import ExportStopped
 from timeball.model.project import Project
 from timeball.model.task import Draft, Request
 
@@ -67,3 +69,10 @@ def test_when_there_is_room_again_it_is_done(
     assert work() == 1
     assert api.code(made) == "READY"
     assert api.download(made).count(b"\n") > 4000
+
+
+def test_an_own_index_that_is_told_to_stop_is_no_empty_file(
+    house: House, chain: Project, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportStopped):
+        own.fill(house, chain.id, "tasks", tmp_path / "own.db", lambda: True)
