@@ -16,7 +16,7 @@ COUNT_SECONDS = 0.25
 KEEP_SECONDS = 60.0
 BUSIEST = 5
 CROWD = 20
-"""A minute with so many calls, and three times the usual, is worth a hint."""
+"""A minute with so many calls more than the quietest, and three times the usual, is worth a hint."""
 SHADES = 5
 
 
@@ -40,12 +40,16 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """The day ahead. `counted` of `schedules` were counted; `crowded` says that a window would help."""
+    """The day ahead. `floor` calls are in every minute, and shades tell what comes on top of them.
+
+    `counted` of `schedules` were counted; `crowded` says that a window would help.
+    """
 
     cells: list[Cell]
     busiest: list[Peak]
     begin: datetime
     calls: int
+    floor: int
     counted: int
     schedules: int
     crowded: bool
@@ -53,20 +57,21 @@ class Map:
 
 def draw(calls: Counter[int], begin: datetime, counted: int, schedules: int) -> Map:
     """The map of calls by minute of the day."""
-    top = max(calls.values(), default=1)
+    floor = min(calls.values(), default=0) if len(calls) == 1440 else 0
+    top = max(calls.values(), default=0) - floor
     cells = [
-        Cell(minute % 60, minute // 60, shade(n, top), f"{_at(minute)} UTC: {n} calls")
+        Cell(minute % 60, minute // 60, shade(n - floor, top), f"{_at(minute)} UTC: {n} calls")
         for minute, n in sorted(calls.items())
     ]
     busiest = [Peak(_at(minute), n) for minute, n in calls.most_common(BUSIEST)]
-    usual = calls.total() / 1440
+    usual = calls.total() / 1440 - floor
     crowded = top >= CROWD and top > 3 * usual
-    return Map(cells, busiest, begin, calls.total(), counted, schedules, crowded)
+    return Map(cells, busiest, begin, calls.total(), floor, counted, schedules, crowded)
 
 
 def shade(n: int, top: int) -> int:
     """The shade of a minute beside the busiest: each is half as busy as the one above."""
-    level = SHADES
+    level = SHADES if n else 1
     while level > 1 and n * 2 ** (SHADES - level + 1) <= top:
         level -= 1
     return level

@@ -27,6 +27,9 @@ def test_the_map_names_the_busiest_minutes() -> None:
     ]
     assert [(peak.at, peak.calls) for peak in drawn.busiest[:2]] == [("09:00", 100), ("23:59", 50)]
     assert drawn.crowded
+    steady = draw(Counter({**dict.fromkeys(range(1440), 30), 540: 80}), NOON, 9, 9)
+    assert Counter(cell.shade for cell in steady.cells) == {1: 1439, 5: 1}
+    assert (steady.floor, steady.crowded) == (30, True)
     assert not draw(Counter(dict.fromkeys(range(1440), 100)), NOON, 100, 100).crowded
 
 
