@@ -22,7 +22,7 @@ from timeball.ids import id_bytes
 from timeball.model.bulk import Action, Bulk
 from timeball.model.project import Scope
 from timeball.model.visitor import Role, Written
-from timeball.store import logins
+from timeball.store import logins, projects
 
 MOST_RATE = 100_000
 REQUEST_LIMIT_BYTES = 1024 * 1024
@@ -180,7 +180,7 @@ class Bulks:
             f"key {caller.key_id}",
             Role.OPERATOR,
             call.request.remote_addr or "",
-            caller.project,
+            projects.name_of(self.door.house.client, caller.project),
             verb,
             bulk_id,
             after=after,

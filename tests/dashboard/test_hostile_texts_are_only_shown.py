@@ -17,7 +17,10 @@ from timeball.store import projects
 SCRIPT = "<script>alert(1)</script>"
 QUOTES = "\"'><img src=x onerror=alert(1)>{{7*7}}"
 TURNED = "invoice\u202egnp.exe"
-PAGES = ("", "/tasks", "/dead", "/schedules", "/queues", "/keys", "/audit")
+PAGES = (
+    *("", "/tasks", "/dead", "/schedules", "/queues", "/hosts"),
+    *("/keys", "/settings", "/system", "/audit"),
+)
 
 
 def test_nothing_of_a_task_becomes_markup(

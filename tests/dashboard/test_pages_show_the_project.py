@@ -31,8 +31,10 @@ PAGES = (
     "/schedules",
     "/schedules/new",
     "/queues",
+    "/hosts",
     "/dead",
     "/keys",
+    "/settings",
     "/system",
     "/audit",
 )
