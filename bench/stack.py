@@ -21,7 +21,7 @@ import psutil
 import redis
 
 PROGRAM = Path(sys.executable).parent / "timeball"
-ROLES = ("api", "worker", "beat", "redis", "flower", "inbox", "up")
+ROLES = ("api", "worker", "exporter", "beat", "redis", "flower", "inbox", "up")
 
 
 def free_port() -> int:
