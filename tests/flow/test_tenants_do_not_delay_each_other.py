@@ -88,7 +88,7 @@ def claims_until_called(house: House, project: Project, shape: str, n: int) -> i
     raise AssertionError("not called in a thousand claims")
 
 
-@pytest.mark.parametrize("shape", ["quick"])
+@pytest.mark.parametrize("shape", ["quick", "keys", "queues"])
 def test_a_single_task_waits_for_two_claims_at_most(
     house: House, project: Project, shape: str
 ) -> None:

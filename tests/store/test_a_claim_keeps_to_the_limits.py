@@ -310,7 +310,7 @@ def test_a_late_claim_is_made_up_for(line: Line) -> None:
         began += [line.now_ms] * len(got)
         line.finish(got)
         line.advance(max(1, line.next_ms or 1) + 10)
-    assert began[100] - began[0] <= 2.15 * SECOND
+    assert began[100] - began[0] <= 2.8 * SECOND, "each ten late would be three seconds"
     for n in range(50, len(began)):
         assert began[n] - began[n - 50] >= SECOND
 

@@ -9,6 +9,8 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `a:<id>` | list | its attempts but the last of an ended task, which rides in the record | as the record |
 | `lane:<lane>` | zset | waiting task ids by due instant | while tasks wait |
 | `lanes:<kind>`, `:h`, `:l` | zset | lanes by when they may next be served, by priority | while tasks wait |
+| `express:<kind>` | zset | the earliest lanes of each project, by when they may be served | while tasks wait |
+| `seats:<kind>:<project>` | zset | lanes of a project in the express, 8 at most | while tasks wait |
 | `idx:<queue>` | zset | every task id of a queue, score 0, so in order of making | as the records |
 | `end:<project>:<state>` | zset | ended task ids by the instant of their end | until pruned |
 | `queues:<project>` | set | queues (`project/queue`) that a project has used | for ever |

@@ -69,9 +69,24 @@ local function lanes_of(kind, lane)
   return P .. 'lanes:' .. kind .. (class and ':' .. class or '')
 end
 
+-- Give a lane a seat in the express, by when it may be served. A project has a few seats there, for
+-- its earliest lanes: so a claim finds everybody's, whatever crowd of lanes another project has.
+local SEATS = 8
+local function seat(lane, at)
+  local kind = kind_of(lane)
+  local express, project = P .. 'express:' .. kind, lane:match('^[^/]*')
+  local seats = P .. 'seats:' .. kind .. ':' .. project
+  redis.call('ZADD', seats, 'LT', at, lane)
+  redis.call('ZADD', express, 'LT', at, lane)
+  if redis.call('ZCARD', seats) > SEATS then
+    redis.call('ZREM', express, redis.call('ZPOPMAX', seats)[1])
+  end
+end
+
 -- show a lane of a kind to the claims, from the instant on at which it may be served
 local function show(kind, lane, due)
   redis.call('ZADD', lanes_of(kind, lane), 'LT', due, lane)
+  seat(lane, due)
   local base = base_of(lane)
   if base ~= lane then redis.call('SADD', P .. 'apart:' .. base, lane) end
 end
@@ -125,6 +140,7 @@ local function wake(owner, n, now)
       local lanes = lanes_of(kind_of(lane), lane)
       if tonumber(redis.call('ZSCORE', lanes, lane) or 0) == HELD then
         redis.call('ZADD', lanes, now, lane)
+        seat(lane, now)
         n = n - 1
       end
     end

@@ -236,7 +236,9 @@ local function settle(l, first, owner)
     hold(lane, against)
     return false
   end
-  redis.call('ZADD', l.key, math.max(due, again or now), lane)
+  local at = math.max(due, again or now)
+  redis.call('ZADD', l.key, at, lane)
+  seat(lane, at)
   return due <= now and room > 0
 end
 
@@ -267,14 +269,31 @@ local function serve_all(lanes, left)
 end
 
 if want > 0 then
-  local tiers = { {}, {}, {} }
-  for tier, class in ipairs({ 'h', 'n', 'l' }) do
-    local key = P .. 'lanes:' .. kind .. (class == 'n' and '' or ':' .. class)
-    local due = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 32, 'WITHSCORES')
-    for i = 1, #due, 2 do
-      local aged = now - tonumber(due[i + 1]) >= AGEING[class]
-      table.insert(tiers[aged and 1 or tier], { lane = due[i], key = key })
+  local tiers, seen, rank = { {}, {}, {} }, {}, { h = 1, n = 2, l = 3 }
+  local function take_turn(lane, since)
+    if seen[lane] then return end
+    seen[lane] = true
+    local class = lane:match('\31([hl])') or 'n'
+    local tier = now - since >= AGEING[class] and 1 or rank[class]
+    table.insert(tiers[tier], { lane = lane, key = lanes_of(kind, lane) })
+  end
+  local express = P .. 'express:' .. kind
+  local due = redis.call('ZRANGE', express, '-inf', now, 'BYSCORE', 'LIMIT', 0, 16)
+  for _, lane in ipairs(due) do
+    redis.call('ZREM', express, lane)
+    redis.call('ZREM', P .. 'seats:' .. kind .. ':' .. lane:match('^[^/]*'), lane)
+    -- where it stands since: nowhere when it was emptied, behind now when it waits for a slot
+    local since = tonumber(redis.call('ZSCORE', lanes_of(kind, lane), lane))
+    if since and since <= now then
+      take_turn(lane, since)
+    elseif since and since < HELD then
+      seat(lane, since)
     end
+  end
+  for _, class in ipairs({ '', ':h', ':l' }) do
+    local key = P .. 'lanes:' .. kind .. class
+    due = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 32, 'WITHSCORES')
+    for i = 1, #due, 2 do take_turn(due[i], tonumber(due[i + 1])) end
   end
   for _, lanes in ipairs(tiers) do
     if want > 0 and #lanes > 0 then want = serve_all(lanes, want) end
@@ -289,6 +308,6 @@ if want > 0 then
   end
 end
 out[4] = redis.call('HLEN', lease)
-local first = next_due(kind)
-if first then out[2] = first <= now and out[1] or math.ceil(first) end
+local soonest = next_due(kind)
+if soonest then out[2] = soonest <= now and out[1] or math.ceil(soonest) end
 return out
