@@ -207,7 +207,7 @@ def _cards(now: Standing, hour: Counter[str], a_second: float) -> list[Card]:
         Card(
             "Succeeded",
             count(hour["succeeded"]),
-            f"attempts answered 2xx in the last 60 minutes: {success(hour)} of all",
+            f"attempts answered 2xx in the last 60 minutes, {success(hour)}",
             "good",
             tasks + "success",
         ),

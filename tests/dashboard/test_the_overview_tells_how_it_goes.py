@@ -61,7 +61,7 @@ def test_pace_and_success_are_of_what_ended(
     assert "timed out 40" in page
     assert "answered 5xx 21" in page
     advance(house.client, 1, MINUTE)  # half a minute later half of them still count
-    assert card(browser.get("/dashboard/live").text, "Calls a second") in ("4.9", "5")
+    assert 3 < float(card(browser.get("/dashboard/live").text, "Calls a second")) <= 5
     advance(house.client, 1, 2 * MINUTE)
     page = browser.get("/dashboard/live").text
     assert card(page, "Calls a second") == "0"
