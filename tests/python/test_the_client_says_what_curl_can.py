@@ -136,7 +136,7 @@ TOLD = json.dumps(
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the client slept, which takes no time."""
     slept: list[float] = []
-    monkeypatch.setattr(wire_module.time, "sleep", slept.append)
+    monkeypatch.setattr(wire_module, "sleep", slept.append)
     return slept
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Iterator, Mapping
+from time import sleep
 from typing import Any, NamedTuple
 
 import requests
@@ -90,7 +90,7 @@ class Wire:
                 asked_to_wait = _seconds(answer.headers.get("Retry-After"))
             if number < self.tries:
                 chance = wait * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
-                time.sleep(min(LONGEST_WAIT_SECONDS, max(chance, asked_to_wait or 0.0)))
+                sleep(min(LONGEST_WAIT_SECONDS, max(chance, asked_to_wait or 0.0)))
                 wait *= 2
         raise Unreachable(why)
 
