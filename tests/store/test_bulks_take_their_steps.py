@@ -82,6 +82,7 @@ def test_dead_tasks_are_redriven_once(
     assert {c.attempt for c in again} == {2}
     # what dies after a bulk was asked for is not met by it
     late = bulk.begin(house, project.id, Action.RUN, "Ada", ids=[c.id for c in again])
+    _next_millisecond(house)
     for claimed in again:
         pump.end(claimed, State.DEAD)
     bulk.work(house, fence)
