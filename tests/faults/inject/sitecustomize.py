@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
 from types import ModuleType
 from typing import Any
 
@@ -39,8 +40,8 @@ POINTS: tuple[tuple[str, str, str, str, Callable[[Any], bool]], ...] = (
     ("finish-after", "timeball.store.pumps", "finish", "after", _always),
     ("ring-after", "timeball.store.pumps", "ring", "after", _always),
     ("rescue-after", "timeball.store.pumps", "rescue", "after", _gave_back),
-    ("expand-before", "timeball.store.schedules", "expand", "before", _always),
-    ("expand-after", "timeball.store.schedules", "expand", "after", _always),
+    ("expand-before", "timeball.store.schedules", "Expanding.__init__", "before", _always),
+    ("expand-after", "timeball.store.schedules", "Expanding.bells", "after", _always),
 )
 """Name, module, function, where in regard to it, and which of its answers count."""
 
@@ -88,9 +89,11 @@ class _Loader(importlib.abc.Loader):
         self.real.exec_module(module)
         for name, where, function, when, counts in POINTS:
             if where == module.__name__:
-                real = getattr(module, function)
+                *owners, last = function.split(".")
+                owner = reduce(getattr, owners, module)
+                real = getattr(owner, last)
                 new = _before(real, name) if when == "before" else _after(real, name, counts)
-                setattr(module, function, new)
+                setattr(owner, last, new)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
