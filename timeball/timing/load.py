@@ -13,7 +13,7 @@ from timeball.timing.pace import TICK
 
 DAY = timedelta(days=1)
 EXACT = 3000
-"""So many calls of one schedule are counted one by one; then each minute it names counts as those before did."""
+"""So many calls of one schedule are counted one by one; then each minute it names counts as the fullest before."""
 
 
 @dataclass
@@ -58,7 +58,8 @@ class Load:
                 due = occurrence(schedule, rule, at, Fate.MADE).due_at if schedule.window else at
                 found[due.hour * 60 + due.minute] += often
                 if often == 1 and found.total() == EXACT:
-                    often = EXACT // len(found)
+                    often = max(found.values())
+                    found[due.hour * 60 + due.minute] = often
                 if often > 1:  # one question a minute is enough
                     at = at.replace(second=59, microsecond=999_999)
                 at = rule.next_after(at)
