@@ -34,7 +34,7 @@ from timeball.model.bulk import Action
 from timeball.model.task import Draft, Request, State
 from timeball.model.visitor import Role, Visitor
 from timeball.store import codec, logins, projects, pumps
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 from timeball.up import commands
 
 AT_ONCE = 500

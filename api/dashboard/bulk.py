@@ -21,7 +21,7 @@ from timeball.errors import InvalidField
 from timeball.model.bulk import Action, Bulk, BulkState
 from timeball.model.visitor import Role
 from timeball.store import codec
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 FILTERS = ("status", "queue", "tag", "name", "url", "host", "created_after", "created_before")
 """The filters of the list, by their names in its URL."""

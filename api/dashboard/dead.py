@@ -19,7 +19,7 @@ from timeball.model.bulk import Action
 from timeball.model.task import State, Task
 from timeball.model.visitor import Role
 from timeball.store import codec, figures
-from timeball.store.tasks import host_of
+from timeball.store.lists import host_of
 
 LOOKED_AT = 1000
 """The newest dead tasks that are grouped; the page says so when there are more."""

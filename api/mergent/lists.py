@@ -16,7 +16,7 @@ from timeball.egress import URL_LIMIT
 from timeball.errors import InvalidField
 from timeball.ids import id_bytes
 from timeball.model.task import State
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 DEFAULT_LIMIT = 100
 MOST_LIMIT = 1000

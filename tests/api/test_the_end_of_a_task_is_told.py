@@ -15,7 +15,7 @@ from timeball.model.attempt import Attempt, Outcome
 from timeball.model.project import Project
 from timeball.model.task import State, Task
 from timeball.store import codec, keys, outbox, pumps
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 TOLD = {f"on_{end}": f"https://example.com/{end}" for end in ("success", "failure", "attempt")}
 

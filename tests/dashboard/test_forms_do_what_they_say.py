@@ -16,7 +16,7 @@ from timeball.model.attempt import Attempt, Outcome
 from timeball.model.project import Project
 from timeball.model.retry import RetryPolicy
 from timeball.model.task import Method, Request, State, Task
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 NEW = "/dashboard/tasks/new"
 

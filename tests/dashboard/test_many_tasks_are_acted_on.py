@@ -18,7 +18,7 @@ from timeball.model.project import Project
 from timeball.model.task import BodyKind, Request, State, Task
 from timeball.model.visitor import Role
 from timeball.store import keys, logins, pumps
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 HOUR = timedelta(hours=1)
 HOSTILE = "<script>alert(1)</script>\"'>{{7*7}}"

@@ -16,7 +16,7 @@ from timeball.dispatch.house import House
 from timeball.model.project import Project
 from timeball.model.task import Draft, Request
 from timeball.store import keys, projects, pumps
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 URL = "https://chat.example.com/hook"
 

@@ -12,7 +12,7 @@ from timeball.dispatch import export_files, exports, intake
 from timeball.dispatch.house import House
 from timeball.model.project import Project
 from timeball.model.task import Task
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 NOTIFY = {"url": "https://example.com/ready", "headers": {"X-Kind": "export"}}
 

@@ -13,7 +13,7 @@ from timeball.model.project import Project
 from timeball.model.task import Draft, Request, State
 from timeball.store import pumps
 from timeball.store.codec import Claimed
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 BAD, GOOD = "bad.example:81", "good.example"
 

@@ -27,7 +27,7 @@ from timeball.model.project import Project
 from timeball.model.task import Draft, Priority, Request, State
 from timeball.settings import Settings
 from timeball.store import keys, projects, pumps, snapshot
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 another_url = pytest.fixture(scope="module")(_another.__wrapped__)  # type: ignore[attr-defined]
 HOUR = timedelta(hours=1)

@@ -244,7 +244,7 @@ def _waiting(line: Line) -> list[bytes]:
 
 
 def intake_filter() -> Any:
-    from timeball.store.tasks import Filter
+    from timeball.store.lists import Filter
 
     return Filter(state=State.SCHEDULED)
 

@@ -16,7 +16,7 @@ from timeball.model.bulk import Action, BulkState, Count
 from timeball.model.project import Project
 from timeball.model.task import FINAL, Draft, Request, State, Task
 from timeball.store import bulks, keys, projects, pumps
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 HOUR = timedelta(hours=1)
 PREFIX = keys.prefix(0)

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.model.task import MOVES, Draft, Priority, Request, State
-from timeball.store import codec, keys, projects, pumps, tasks
+from timeball.store import codec, keys, lists, projects, pumps, tasks
 
 ALLOWED = {(move.verb, move.source, move.target) for move in MOVES}
 PREFIX = keys.prefix(0)
@@ -202,11 +202,11 @@ class Moves(RuleBasedStateMachine):
     @rule()
     def every_list_shows_just_its_tasks(self) -> None:
         for state in State:
-            page = tasks.find(
-                self.client, PREFIX, self.project, tasks.Filter(state=state), 1000, None
+            page = lists.find(
+                self.client, PREFIX, self.project, lists.Filter(state=state), 1000, None
             )
             assert {t.id for t in page.tasks} == {i for i, s in self.state.items() if s is state}
-        everything = tasks.find(self.client, PREFIX, self.project, tasks.Filter(), 1000, None)
+        everything = lists.find(self.client, PREFIX, self.project, lists.Filter(), 1000, None)
         assert [t.id for t in everything.tasks] == sorted(self.state, reverse=True)
 
     @invariant()

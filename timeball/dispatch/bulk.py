@@ -17,9 +17,9 @@ from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField, StoreError
 from timeball.model.bulk import Action, Bulk, BulkState, Count
 from timeball.model.task import State
-from timeball.store import bulks, codec, keys, pumps, tasks
+from timeball.store import bulks, codec, keys, lists, pumps
+from timeball.store.lists import Filter
 from timeball.store.scripts import store_errors
-from timeball.store.tasks import Filter
 
 STEP = 200
 """Tasks a move: about 2 ms in which the store serves nobody else."""
@@ -175,7 +175,7 @@ def _step(house: House, prefix: str, fence: int, bulk: Bulk, wanted: Filter | No
             ids = list((bulk.ids or ())[start : start + size])
             cursor, last = str(start + size), start + size >= len(bulk.ids or ())
         else:
-            page = tasks.find(house.client, prefix, bulk.project, wanted, size, bulk.cursor)
+            page = lists.find(house.client, prefix, bulk.project, wanted, size, bulk.cursor)
             ids, cursor = [task.id for task in page.tasks], page.cursor or ""
             last = page.cursor is None
         bells = bulks.step(

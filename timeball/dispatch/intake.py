@@ -8,8 +8,9 @@ from typing import Any
 from timeball.dispatch.house import House
 from timeball.model.attempt import Attempt
 from timeball.model.task import Draft, Task
-from timeball.store import tasks
-from timeball.store.tasks import Filter, Page, Submitted, Taken
+from timeball.store import lists, tasks
+from timeball.store.lists import Filter, Page
+from timeball.store.tasks import Submitted, Taken
 
 
 def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitted]:
@@ -46,7 +47,7 @@ def attempts(house: House, project: str, task_id: bytes) -> list[Attempt]:
 
 def find(house: House, project: str, wanted: Filter, limit: int, cursor: str | None) -> Page:
     """One page of a project's tasks."""
-    return tasks.find(house.client, house.prefix(project), project, wanted, limit, cursor)
+    return lists.find(house.client, house.prefix(project), project, wanted, limit, cursor)
 
 
 def update(house: House, project: str, task_id: bytes, changes: dict[str, Any]) -> Task:

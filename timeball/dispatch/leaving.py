@@ -13,7 +13,7 @@ from timeball.ids import id_text
 from timeball.model.retry import Retry, RetryTable
 from timeball.model.schedule import Schedule, Share
 from timeball.model.task import BodyKind, Request, Task
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 PAGE = 500
 

@@ -20,7 +20,7 @@ from timeball.export.sources import Source
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.task import Task
-from timeball.store.tasks import Filter
+from timeball.store.lists import Filter
 
 PAGE = 500
 

@@ -14,9 +14,10 @@ from timeball.errors import NotFound
 from timeball.ids import token
 from timeball.model.bulk import Action, Bulk, BulkState, Count
 from timeball.model.task import FINAL, State
-from timeball.store import codec, tasks
+from timeball.store import codec, lists, tasks
+from timeball.store.lists import Filter
 from timeball.store.scripts import Client, call, store_errors
-from timeball.store.tasks import Bell, Filter
+from timeball.store.tasks import Bell
 
 LISTED = 100
 """The newest bulks that a project's list keeps."""
@@ -31,7 +32,7 @@ def count(
     client: Client, prefix: str, project: str, wanted: Filter, seconds: float = COUNT_SECONDS
 ) -> Count:
     """How many tasks fit a filter: exact where an index tells or `seconds` are enough to look at each."""
-    walk = tasks.walk_of(client, prefix, project, wanted, None)
+    walk = lists.walk_of(client, prefix, project, wanted, None)
     size = walk.size()
     if size == 0 or _is_index(wanted):
         return Count(size, True)
@@ -40,7 +41,7 @@ def count(
         ids = [entry[0] for entry in batch]
         records = tasks.read_many(client, prefix, ids)
         fits += sum(
-            tasks.fitting(wanted, project, task_id, record) is not None
+            lists.fitting(wanted, project, task_id, record) is not None
             for task_id, record in zip(ids, records, strict=True)
         )
         looked_at += len(batch)
