@@ -15,6 +15,9 @@ from api.app import create_app
 from api.dashboard.desk import Desk
 from api.door import App
 from tests.api.conftest import Pump
+from tests.dashboard.browsing import chromium as chromium
+from tests.dashboard.browsing import installed as installed
+from tests.dashboard.browsing import product as product
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
 from timeball.ids import id_text

@@ -2,68 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from api.dashboard.pages import ROUTES
 from tests.conftest import eventually
+from tests.dashboard.browsing import listening
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.stack
 
-CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 15_000
-
-if not CHROMIUM.exists() and os.environ.get("CI") != "true":
-    pytest.skip("chromium is not installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("browser")) as product:
-        yield product
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(product: Product, chromium: Browser) -> Iterator[Page]:
-    """A page that is signed in. At its end there must be no complaint: none of the policy, none of a script."""
-    said: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            said.append(message.text)
-
-    page = chromium.new_context().new_page()
-    page.set_default_timeout(SECONDS)
-    page.on("console", listen)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: _is_ours(request.url, product, said))
-    page.goto(product.command("login", "--data", "data").stdout.strip())
-    yield page
-    page.context.close()
-    assert said == [], product.last_words()
-
-
-def _is_ours(url: str, product: Product, said: list[str]) -> None:
-    if not url.startswith((product.url, "data:")):
-        said.append(f"another host was asked: {url}")
+    """A page that is signed in."""
+    with listening(chromium.new_context().new_page(), product) as page:
+        page.set_default_timeout(SECONDS)
+        page.goto(product.command("login", "--data", "data").stdout.strip())
+        yield page
 
 
 def test_the_link_of_the_start_signs_in_once(product: Product, chromium: Browser) -> None:

@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.dashboard.browsing import listening
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.stack
 
-CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct horse battery"
 
-if not CHROMIUM.exists() and os.environ.get("CI") != "true":
-    pytest.skip("chromium is not installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("admin")) as product:
-        yield product
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        )
-        yield browser
-        browser.close()
-
 
 @pytest.fixture
-def visitor(chromium: Browser) -> Iterator[Page]:
-    """Somebody's page, not signed in. At its end there must be no complaint of the policy or of a script."""
-    said: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        # a page that is refused is a line of Chromium's own
-        if message.type in {"error", "warning"} and "status of 40" not in message.text:
-            said.append(message.text)
-
-    page = chromium.new_context().new_page()
-    page.set_default_timeout(15_000)
-    page.on("console", listen)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    yield page
-    page.context.close()
-    assert said == []
-
-
-@pytest.fixture
-def admin(product: Product, visitor: Page) -> Page:
-    """An admin, signed in."""
-    visitor.goto(product.command("login", "--data", "data", "--name", "Ada").stdout.strip())
-    return visitor
+def admin(product: Product, chromium: Browser) -> Iterator[Page]:
+    """The page of an admin, signed in."""
+    # a page that is refused is a line of Chromium's own
+    with listening(chromium.new_context().new_page(), product, but="status of 40") as page:
+        page.set_default_timeout(15_000)
+        page.goto(product.command("login", "--data", "data", "--name", "Ada").stdout.strip())
+        yield page
 
 
 def test_members_come_in_by_password_with_their_role(

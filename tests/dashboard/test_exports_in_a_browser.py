@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.dashboard.browsing import listening
 from tests.dashboard.chain import Chain, open_chain, shop_of
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.stack
 
-CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 20_000
 ROWS = 3_000
-
-if not CHROMIUM.exists() and os.environ.get("CI") != "true":
-    pytest.skip("chromium is not installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Product(tmp_path_factory.mktemp("browser")) as product:
-        yield product
 
 
 @pytest.fixture(scope="module")
 def chain(product: Product) -> Chain:
     return open_chain(product, shop_of(product.folder, ROWS))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        )
-        yield browser
-        browser.close()
 
 
 def signed_in(product: Product, chain: Chain, chromium: Browser, script: bool = True) -> Page:
@@ -54,20 +33,10 @@ def signed_in(product: Product, chain: Chain, chromium: Browser, script: bool = 
 
 @pytest.fixture
 def page(product: Product, chain: Chain, chromium: Browser) -> Iterator[Page]:
-    """A page that is signed in and looks at the chain. At its end nothing must have been complained of."""
-    said: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        refused = "status of 422" in message.text  # a form that the page shows again
-        if message.type in {"error", "warning"} and not refused:
-            said.append(message.text)
-
-    page = signed_in(product, chain, chromium)
-    page.on("console", listen)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    yield page
-    page.context.close()
-    assert said == []
+    """A page that is signed in and looks at the chain."""
+    # a form that the page shows again is a line of Chromium's own
+    with listening(signed_in(product, chain, chromium), product, but="status of 422") as page:
+        yield page
 
 
 def test_an_export_is_asked_for_watched_and_fetched(product: Product, page: Page) -> None:
