@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SKEW_SECONDS = 1.0
 """A clock that is further off than that may make receivers refuse signatures, and ids sort wrongly."""
 FULL_SHARE = 0.85
-SILENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ def _examine(data: Path | None, targets: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def _store(house: House) -> Iterator[Finding]:
+    from timeball.dispatch import findings
     from timeball.dispatch.house import check_store
     from timeball.store.figures import memory_and_persistence
 
@@ -96,11 +96,11 @@ def _store(house: House) -> Iterator[Finding]:
         yield Finding(
             "store", True, f"{name} {version} keeps an append-only file and evicts nothing"
         )
-    if facts.get("aof_enabled") == "1" and facts.get("aof_last_write_status", "ok") != "ok":
+    if findings.cannot_append(facts):
         yield Finding(
             "store", False, "its last write to the append-only file failed: is the disk full?"
         )
-    used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+    used, most = findings.memory(facts)
     if not most:
         yield Finding("memory", None, "the store has no maxmemory: full, it is killed, not refused")
     else:
@@ -108,24 +108,22 @@ def _store(house: House) -> Iterator[Finding]:
         yield Finding(
             "memory", share < FULL_SHARE, f"{share:.0%} of {most / 2**20:.0f} MiB is used"
         )
-    began = time.time()
-    seconds, micros = house.client.time()
-    skew = seconds + micros / 1e6 - (began + time.time()) / 2
+    skew, ahead = findings.clocks(house)
     yield Finding(
         "clock",
         abs(skew) < SKEW_SECONDS,
         f"the store's is {skew * 1000:+.0f} ms from this machine's",
     )
-    ahead = float(house.client.get("tb:{0}:clock") or 0)
     if ahead:
         good = None if house.settings.dev else False
-        yield Finding("clock", good, f"a virtual clock is {ahead / 1000:.0f} s ahead")
+        yield Finding("clock", good, f"a virtual clock is {ahead:.0f} s ahead")
 
 
 def _processes(house: House) -> Iterator[Finding]:
+    from timeball.dispatch import findings
     from timeball.store.roll import roll
 
-    fresh = [e for e in roll(house.client) if e.age_seconds < SILENT_SECONDS]
+    fresh = findings.awake(roll(house.client))
     for role in ("worker", "beat", "exporter"):
         here = [e for e in fresh if e.role == role]
         needed = False if role != "exporter" else None

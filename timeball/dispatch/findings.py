@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from timeball import __version__
 from timeball.dispatch.house import House
-from timeball.store import figures, keys, pumps, roll
+from timeball.store import keys, pumps
 from timeball.store.roll import Entry
 
 SILENT_AFTER_SECONDS = 10.0
@@ -42,22 +43,40 @@ def look(house: House, info: dict[str, str], crew: list[Entry], now: datetime) -
 
     The worst comes first. Raises StoreError.
     """
-    real_ms, ahead_ms = pumps.clock(house.client, keys.prefix(0))
     found = [
         *_memory(info),
         *_persistence(info),
         *_clients(info),
         *_crew(crew),
-        *_clock((real_ms - ahead_ms) / 1000 - now.timestamp(), ahead_ms / 1000),
+        *_clock(*clocks(house, now.timestamp)),
     ]
     order = list(Weight)
     return sorted(found, key=lambda finding: order.index(finding.weight))
 
 
-def read(house: House, now: datetime) -> list[Finding]:
-    """As `look`, asking the store for all of it."""
-    info = figures.memory_and_persistence(house.client)
-    return look(house, info, roll.roll(house.client), now)
+def memory(info: dict[str, str]) -> tuple[int, int]:
+    """(used, most) bytes of a store by its INFO; the most is 0 where it has no limit."""
+    return _number(info, "used_memory"), _number(info, "maxmemory")
+
+
+def cannot_append(info: dict[str, str]) -> bool:
+    """Whether the store's last write to its append-only file failed."""
+    return info.get("aof_enabled") == "1" and info.get("aof_last_write_status", "ok") != "ok"
+
+
+def awake(crew: list[Entry]) -> list[Entry]:
+    """Who of those on the roll has signed in lately."""
+    return [entry for entry in crew if entry.age_seconds <= SILENT_AFTER_SECONDS]
+
+
+def clocks(house: House, here: Callable[[], float] = time.time) -> tuple[float, float]:
+    """(skew, ahead): seconds that the store's clock is ahead of this machine's, and the virtual one ahead of it.
+
+    `here` is read before and after, and the middle counts. Raises StoreError.
+    """
+    began = here()
+    now_ms, ahead_ms = pumps.clock(house.client, keys.prefix(0))
+    return (now_ms - ahead_ms) / 1000 - (began + here()) / 2, ahead_ms / 1000
 
 
 def _number(info: dict[str, str], name: str) -> int:
@@ -66,7 +85,7 @@ def _number(info: dict[str, str], name: str) -> int:
 
 
 def _memory(info: dict[str, str]) -> Iterable[Finding]:
-    used, limit = _number(info, "used_memory"), _number(info, "maxmemory")
+    used, limit = memory(info)
     machine = _number(info, "total_system_memory")
     if limit and used > NEARLY_FULL * limit:
         yield Finding(
@@ -89,18 +108,17 @@ def _memory(info: dict[str, str]) -> Iterable[Finding]:
 
 
 def _persistence(info: dict[str, str]) -> Iterable[Finding]:
-    if info.get("aof_enabled") == "1":
-        if info.get("aof_last_write_status", "ok") != "ok":
-            yield Finding(
-                Weight.BAD,
-                "The store could not write its append-only file: its disk may be full. "
-                "Nothing is taken until it can.",
-            )
-        if info.get("aof_last_bgrewrite_status", "ok") != "ok":
-            yield Finding(
-                Weight.WARN,
-                "The store could not rewrite its append-only file, which grows now without end: look at its disk.",
-            )
+    if cannot_append(info):
+        yield Finding(
+            Weight.BAD,
+            "The store could not write its append-only file: its disk may be full. "
+            "Nothing is taken until it can.",
+        )
+    if info.get("aof_enabled") == "1" and info.get("aof_last_bgrewrite_status", "ok") != "ok":
+        yield Finding(
+            Weight.WARN,
+            "The store could not rewrite its append-only file, which grows now without end: look at its disk.",
+        )
     if info.get("role") == "master" and _number(info, "connected_slaves") == 0:
         yield Finding(
             Weight.NOTE,
@@ -131,15 +149,15 @@ def _crew(crew: list[Entry]) -> Iterable[Finding]:
                 f"The {entry.role} {entry.name} has not signed in for {entry.age_seconds:.0f} s: "
                 "it is frozen, cut off, or was killed.",
             )
-    awake = [entry for entry in crew if entry.age_seconds <= SILENT_AFTER_SECONDS]
-    versions = {str(e.facts["version"]) for e in awake if "version" in e.facts}
+    fresh = awake(crew)
+    versions = {str(e.facts["version"]) for e in fresh if "version" in e.facts}
     if versions - {__version__}:
         yield Finding(
             Weight.WARN,
             f"Not everybody runs Timeball {__version__}, as this API does: {', '.join(sorted(versions))}. "
             "Finish the upgrade.",
         )
-    roles = [entry.role for entry in awake]
+    roles = [entry.role for entry in fresh]
     if "exporter" not in roles:
         yield Finding(
             Weight.NOTE, "No exporter runs: exports wait. Start one with timeball exporter."
