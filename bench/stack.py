@@ -132,8 +132,8 @@ class Stack:
         self.said()
         return self
 
-    def stop(self) -> None:
-        """Stop it as Ctrl-C does, then see that nothing is left."""
+    def stop(self, *, keep: bool = False) -> None:
+        """Stop it as Ctrl-C does, then see that nothing is left; with `keep` the data folder stays."""
         process = self._process
         if process is not None:
             members = tree([process.pid, *(pid for pids in self.pids().values() for pid in pids)])
@@ -149,7 +149,7 @@ class Stack:
                 if member.is_running():
                     member.kill()
             self._process = None
-        if self._own and self.data is not None:
+        if self._own and not keep and self.data is not None:
             shutil.rmtree(self.data, ignore_errors=True)
             self.data = None
 

@@ -130,7 +130,7 @@ def up(scene: Scene) -> None:
 @trouble("`timeball up` is stopped in order, and started again on its folder", crash=False)
 def restart(scene: Scene) -> None:
     scene.around(3)
-    scene.stack.stop()
+    scene.stack.stop(keep=True)
     scene.stack.start()
 
 
