@@ -290,6 +290,9 @@ class Settings:
         _text, None, "The bucket's address where it is not Amazon's."
     )
     exports_region: str | None = _setting(_text, None, "The bucket's region.")
+    exports_max_bytes: int = _setting(
+        _whole(0, 10**15), 0, "The largest file that an export may write; 0 is no limit."
+    )
     retention_exports: timedelta = _setting(
         _days(0.001, 3650), timedelta(days=7), "Days to keep the files of exports."
     )

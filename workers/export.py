@@ -111,15 +111,14 @@ class Exporter:
         order, home = kept.order, self.root / str(kept.order.chain) / str(kept.number)
         for part in home.glob(f"*/{PART}*"):  # of workers that died with it: the lease is ours now
             part.unlink(missing_ok=True)
-        pulse.folder = home / str(number)
         words = "begun" if claimed.attempt - claimed.base == 1 else "begun again"
         self._say(kept, words, phase="", last_run=started_ms, attempt=claimed.attempt)
         log.info("an export begins", export=kept.number, project=project, attempt=claimed.attempt)
         spare: Path | None = None
         try:
             if order.index in own.COLUMNS:
-                self.root.mkdir(parents=True, exist_ok=True)
-                spare = pulse.spare = self.root / f"{PART}{uuid.uuid4().hex}.db"
+                spare = home / str(number) / f"{PART}{uuid.uuid4().hex}.db"
+                spare.parent.mkdir(parents=True, exist_ok=True)
                 own.fill(self.house, project, order.index, spare, lambda: self._must_stop(pulse))
                 source = own.source(order.chain, order.index, spare)
             else:
@@ -131,6 +130,7 @@ class Exporter:
                 segment=self._segment(project, kept),
                 gzip=bool(order.target.get("gzip")),
                 csv_safe=bool(order.target.get("csv_safe")),
+                max_bytes=self.house.settings.exports_max_bytes or None,
             )
             return self._run(plan, source, codec.from_ms(now_ms), kept, pulse)
         finally:

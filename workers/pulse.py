@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from pathlib import Path
 
 from timeball import logs, queue
 from timeball.dispatch.house import House
 from timeball.errors import StoreError
-from timeball.export.storage import PART
 from timeball.store import exports, keys, pumps
 
 HEARTBEAT_SECONDS = 1.0
@@ -24,8 +21,6 @@ class Pulse:
     def __init__(self, house: House, shard: int, pump: str, export_id: bytes) -> None:
         self.house, self.shard, self.pump, self.export_id = house, shard, pump, export_id
         self.prefix = keys.prefix(shard)
-        self.folder: Path | None = None
-        self.spare: Path | None = None
         self.lost = False
         self.cancelled = False
         self._ended = threading.Event()
@@ -41,7 +36,6 @@ class Pulse:
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            self._touch()
             try:
                 self._once()
             except StoreError:
@@ -59,11 +53,3 @@ class Pulse:
         claim = pumps.claim(client, self.prefix, self.pump, 0, 1, 1, kind=keys.EXPORT)
         if 0 <= claim.next_ms <= claim.now_ms:  # more is due: whoever is free takes it
             queue.send_help(self.house.celery, keys.EXPORT, self.shard, HELP_SECONDS)
-
-    def _touch(self) -> None:
-        """Tell the janitor that the part files are a living worker's."""
-        with suppress(OSError):
-            for path in self.folder.glob(f"{PART}*") if self.folder else ():
-                path.touch()
-            if self.spare is not None and self.spare.exists():
-                self.spare.touch()

@@ -118,7 +118,9 @@ def test_a_bucket_that_does_not_answer_is_worth_another_try(
         store.publish(spooled(tmp_path), KEY)
 
 
-def test_the_janitor_removes_what_is_old_and_unwanted(tmp_path: Path) -> None:
+def test_the_janitor_goes_by_what_is_wanted_and_by_age_where_nobody_can_tell(
+    tmp_path: Path,
+) -> None:
     old, new = OLD - timedelta(hours=2), OLD + timedelta(hours=2)
 
     def make(key: str, at: datetime) -> Path:
@@ -131,17 +133,26 @@ def test_the_janitor_removes_what_is_old_and_unwanted(tmp_path: Path) -> None:
 
     kept = [
         make("1/1/1/Users_Export-1.csv", old),
-        make("1/2/1/.part-abc", new),
+        make("1/2/1/.part-abc", old),
         make("1/3/1/Users_Export-3.csv", new),
+        make(".part-young", new),
+        make("1/six/1/Users_Export-6.csv", new),
     ]
-    gone = [make("1/4/1/.part-def", old), make("1/5/1/Users_Export-5.csv", old)]
+    gone = [
+        make("1/4/1/.part-def", new),
+        make("1/5/1/Users_Export-5.csv", new),
+        make("1/2/2/.part-ghi", new),
+        make(".part-old", old),
+        make("1/six/1/Users_Export-7.csv", old),
+    ]
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
     os.utime(outside / "precious", (old.timestamp(), old.timestamp()))
     (tmp_path / "1" / "link").symlink_to(outside, target_is_directory=True)
-    swept = janitor(tmp_path, OLD, lambda key: key == "1/1/1/Users_Export-1.csv")
-    assert swept == Sweep(parts=1, results=1, size_bytes=20)
+    wanted = {(1, 1), (2, 1), (3, 1)}
+    swept = janitor(tmp_path, OLD, lambda place: (place.export, place.run) in wanted)
+    assert swept == Sweep(parts=3, results=2, size_bytes=50)
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in gone)
     assert (outside / "precious").exists()
@@ -151,9 +162,9 @@ def test_the_janitor_takes_folders_that_stay_empty(tmp_path: Path) -> None:
     for name in ("empty", "young"):
         (tmp_path / "1" / name).mkdir(parents=True)
     os.utime(tmp_path / "1" / "empty", (OLD.timestamp() - 9, OLD.timestamp() - 9))
-    assert janitor(tmp_path, OLD, lambda key: False) == Sweep()
+    assert janitor(tmp_path, OLD, lambda place: False) == Sweep()
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["young"]
 
 
 def test_a_folder_that_is_not_there_is_clean(tmp_path: Path) -> None:
-    assert janitor(tmp_path / "no", OLD, lambda key: False) == Sweep()
+    assert janitor(tmp_path / "no", OLD, lambda place: False) == Sweep()

@@ -28,9 +28,10 @@ ROWS = 300
 
 
 @pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings with a folder of exports of this test's own."""
-    return replace(settings, exports_dir=str(tmp_path / "exports"))
+def settings(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """Settings with a folder of exports of this test's own, and what the test asks for."""
+    asked: dict[str, Any] = getattr(request, "param", {})
+    return replace(settings, exports_dir=str(tmp_path / "exports"), **asked)
 
 
 @pytest.fixture

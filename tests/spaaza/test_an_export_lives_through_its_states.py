@@ -235,6 +235,49 @@ def test_a_worker_given_up_for_dead_publishes_nothing(
     assert len(files) == 1
 
 
+def test_a_part_file_lives_as_long_as_the_lease_of_its_run(
+    api: Spaaza, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = api.create()
+    root = export_files.spool(house.settings)
+    old = (datetime.now(UTC) - timedelta(hours=2)).timestamp()
+    with held_up(house, monkeypatch) as go:
+        [part] = [p for p in root.rglob("*") if p.is_file()]
+        dead = root / "1764" / str(made["id"]) / "7" / ".part-of-another-run"
+        dead.parent.mkdir()
+        dead.touch()
+        for path in (part, part.parent):
+            os.utime(path, (old, old))
+        export_files.sweep(house, 10)
+        assert part.exists()
+        assert not dead.exists()
+        [pump] = pumps.awake(house.client, keys.prefix(0), keys.EXPORT)
+        monkeypatch.setattr(pumps, "claim", lambda *_, **__: (_ for _ in ()).throw(AssertionError))
+        monkeypatch.setattr(upkeep, "SILENCE_MS", 0)
+        monkeypatch.setattr(upkeep, "WATCH_MS", 0)
+        house.client.zadd(f"{keys.prefix(0)}pumps:e", {pump: 1})
+        upkeep.rescue(house, 10)
+        assert part.exists()
+        upkeep.rescue(house, 10)
+        eventually(lambda: not part.exists())
+        go.set()
+    assert api.code(made) == "INPROGRESS"
+    assert not [p for p in root.rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("settings", [{"exports_max_bytes": 1000}], indirect=True)
+def test_a_file_past_the_limit_ends_in_error_and_says_so(
+    api: Spaaza, work: Callable[[], int], house: House
+) -> None:
+    made = api.create()
+    work()
+    assert api.code(made) == "ERROR"
+    line = api.get(made)["logs"][0]
+    assert line["level"] == "error"
+    assert "grew past 1000 bytes" in line["message"]
+    assert not [p for p in export_files.spool(house.settings).rglob("*") if p.is_file()]
+
+
 def test_execute_runs_one_of_later_now_and_only_once(
     api: Spaaza, house: House, work: Callable[[], int]
 ) -> None:

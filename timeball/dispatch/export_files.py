@@ -16,20 +16,18 @@ from timeball.dispatch import intake
 from timeball.dispatch.house import House
 from timeball.errors import Conflict, NotFound, TimeballError
 from timeball.export import links
-from timeball.export.storage import LocalStore, S3Store, Store, Sweep, janitor
+from timeball.export.storage import LocalStore, Place, S3Store, Store, Sweep, janitor
 from timeball.model.export import Code, Export, Result
 from timeball.model.task import BodyKind, Draft, Request, State
 from timeball.settings import Settings
 from timeball.store import chains, codec, exports, projects, pumps
 from timeball.store.exports import Kept
 
-PART_LIFE = timedelta(seconds=15)
-"""A part file that nobody has touched for so long is a dead worker's: a living one touches its own each
-second, and loses its lease after five seconds of silence."""
+STRANGER_LIFE = timedelta(seconds=15)
+"""So old a file or empty folder must be to be swept when its place does not say whose it is."""
 SWEEP_PAGE = 500
 
 log = logs.get(__name__)
-_sweeping = threading.Lock()
 
 
 class Gone(NotFound):
@@ -160,12 +158,10 @@ def sweep(house: House, fence: int) -> None:
     """Remove files of dead workers, files that nothing points at, results and exports past retention."""
     if exports.fence(house.client) > fence:
         return
-    for project in projects.project_ids(house.client):
-        _sweep_project(house, project)
     root = spool(house.settings)
     if root.is_dir():
-        older_than = datetime.now(UTC) - PART_LIFE
-        swept = janitor(root, older_than, lambda key: _is_wanted(house, key))
+        older_than = datetime.now(UTC) - STRANGER_LIFE
+        swept = janitor(root, older_than, lambda place: _is_wanted(house, place))
         if swept != Sweep():
             log.info(
                 "swept the folder of exports",
@@ -173,24 +169,51 @@ def sweep(house: House, fence: int) -> None:
                 results=swept.results,
                 bytes=swept.size_bytes,
             )
+    for project in projects.project_ids(house.client):
+        _sweep_project(house, project)
+
+
+class Broom:
+    """Sweeps in a thread of its own: thousands of files must not hold beat up.
+
+    Asked while it sweeps, it sweeps once more: what it is asked for may lie where it has been.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._busy = False
+
+    def sweep(self, house: House, fence: int) -> None:
+        """Have the folder swept from now on."""
+        with self._lock:
+            self._asked += 1
+            if self._busy:
+                return
+            self._busy = True
+        threading.Thread(target=self._run, args=(house, fence), name="sweep", daemon=True).start()
+
+    def _run(self, house: House, fence: int) -> None:
+        while True:
+            asked = self._asked
+            try:
+                sweep(house, fence)
+            except TimeballError as error:
+                log.warning("the exports could not be swept", error=str(error))
+            except Exception as error:
+                log.error("the sweep of exports broke", exc_info=error)
+            with self._lock:
+                if self._asked == asked:
+                    self._busy = False
+                    return
+
+
+_broom = Broom()
 
 
 def sweep_beside(house: House, fence: int) -> None:
-    """Sweep in a thread of its own, unless one still does: thousands of files must not hold beat up."""
-    if not _sweeping.acquire(blocking=False):
-        return
-
-    def run() -> None:
-        try:
-            sweep(house, fence)
-        except TimeballError as error:
-            log.warning("the exports could not be swept", error=str(error))
-        except Exception as error:
-            log.error("the sweep of exports broke", exc_info=error)
-        finally:
-            _sweeping.release()
-
-    threading.Thread(target=run, name="sweep", daemon=True).start()
+    """Sweep beside beat's other duties."""
+    _broom.sweep(house, fence)
 
 
 def _sweep_project(house: House, project: str) -> None:
@@ -224,19 +247,17 @@ def _expire(house: House, project: str, kept: Kept, now: datetime) -> None:
     log.info("an export's file is past retention", export=kept.number, project=project)
 
 
-def _is_wanted(house: House, key: str) -> bool:
-    """Whether an export points at a file of the folder, or is being run."""
-    parts = key.split("/")
-    if len(parts) != 4 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return False
+def _is_wanted(house: House, place: Place) -> bool:
+    """Whether an export points at a file, or the run that writes it has the lease still.
+
+    A run begins before its folder does, so what lies there of a run that has no lease is not written any more,
+    or in vain.
+    """
     try:
-        project = chains.find(house.client, int(parts[0]))
-        prefix, number = house.prefix(project), int(parts[1])
-        export_id = exports.id_of(house.client, prefix, project, number)
+        project = chains.find(house.client, place.chain)
+        prefix = house.prefix(project)
+        export_id = exports.id_of(house.client, prefix, project, place.export)
     except NotFound:
         return False
-    if key in exports.results_of(house.client, prefix, export_id):
-        return True
-    found = exports.read(house.client, prefix, [(export_id, number)], 0)
-    task = found[0].task if found else None
-    return task is not None and task.state is State.RUNNING
+    results, run = exports.files_of(house.client, prefix, export_id)
+    return run == place.run or place.key in results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from timeball import logs, queue
+from timeball.dispatch import export_files
 from timeball.dispatch.house import House
 from timeball.model.task import State
 from timeball.store import codec, keys, projects, pumps
@@ -34,7 +35,7 @@ def ring(house: House, fence: int) -> None:
 
 
 def rescue(house: House, fence: int) -> None:
-    """Give the tasks of dead pumps back to their lanes."""
+    """Give the tasks of dead pumps back to their lanes; what dead exporters wrote is swept."""
     for shard in range(house.settings.shards):
         for kind in (keys.CALL, keys.EXPORT):
             rescued = pumps.rescue(
@@ -56,6 +57,8 @@ def rescue(house: House, fence: int) -> None:
                     returned=rescued.returned,
                     died=rescued.died,
                 )
+                if kind == keys.EXPORT:  # and what they wrote goes with their lease
+                    export_files.sweep_beside(house, fence)
             if rescued.bell:
                 queue.send_bell(house.celery, kind, shard, 0.0)
 

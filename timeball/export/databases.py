@@ -98,6 +98,13 @@ def _engine(url: URL, timeout: timedelta) -> sa.Engine:
         ]
     engine = sa.create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
 
+    if kind == "mysql":
+        from timeball.export.mysql import Connection
+
+        sa.event.listen(
+            engine, "do_connect", lambda dialect, record, args, given: Connection(*args, **given)
+        )
+
     @sa.event.listens_for(engine, "connect", insert=True)
     def prepare(connection: Any, _record: object) -> None:
         with closing(connection.cursor()) as cursor:

@@ -24,13 +24,15 @@ def confine(engine: sa.Engine, url: URL, kind: str, policy: Policy) -> None:
     """Have an engine of a server (`kind` is postgresql or mysql) connect to what the policy allows, or raise."""
     host, port = url.host or "localhost", url.port or PORTS[kind]
 
-    @sa.event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _record: object, args: Any, given: dict[str, Any]) -> Any:
+    @sa.event.listens_for(engine, "do_connect", insert=True)
+    def connect(_dialect: Any, _record: object, args: Any, given: dict[str, Any]) -> Any:
         found = addresses(host, port, policy)
         if kind == "postgresql":  # libpq connects to hostaddr; host is what a certificate must name
             given.update(host=",".join([host] * len(found)), hostaddr=",".join(found))
             return None
-        connection = dialect.loaded_dbapi.connect(*args, **{**given, "defer_connect": True})
+        from timeball.export.mysql import Connection
+
+        connection = Connection(*args, **{**given, "defer_connect": True})
         connection.connect(_dialled(found, port))
         return connection
 

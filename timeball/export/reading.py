@@ -23,8 +23,8 @@ def batches(
 ) -> Generator[Sequence[Sequence[Any]]]:
     """The statement's rows as the driver gives them. Raises ExportError.
 
-    Closing it early ends the read; with PyMySQL only after the rest was received and thrown away, for its protocol
-    knows no other way that keeps the connection sound.
+    Closing it early ends the read. From MySQL that costs the connection: its protocol knows no other way but to
+    receive the rest and throw it away.
     """
     raw = connection.dialect.name == "sqlite"
     try:
@@ -40,7 +40,15 @@ def batches(
                 while rows := result.cursor.fetchmany(BATCH):
                     yield rows
             else:
-                yield from result.partitions(BATCH)
+                partitions = result.partitions(
+                    BATCH
+                )  # kept: at its end it closes the cursor itself
+                for rows in partitions:
+                    yield rows
+        except GeneratorExit:
+            if connection.dialect.name in ("mysql", "mariadb"):
+                connection.invalidate()
+            raise
         finally:
             result.close()
     except ExportError:

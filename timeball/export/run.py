@@ -124,7 +124,9 @@ def run_export(
                 for _ in steps:
                     on_progress(writer.count, sink.size_bytes)
                     if plan.max_bytes is not None and sink.size_bytes > plan.max_bytes:
-                        raise ExportFailed(f"the file grew past {plan.max_bytes} bytes")
+                        raise ExportFailed(
+                            f"the file grew past {plan.max_bytes} bytes, the most that is allowed here"
+                        )
                     if should_stop():
                         raise ExportStopped("the export was stopped")
             writer.end()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -167,24 +168,47 @@ class Sweep:
     size_bytes: int = 0
 
 
-def janitor(out_dir: Path, older_than: datetime, is_referenced: Callable[[str], bool]) -> Sweep:
-    """Remove part files and unreferenced results last written before `older_than` (aware), then empty folders.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file of a run lies below the folder: its name ends a key of the form chain/task/run/name."""
 
-    `older_than` must lie further back than a lease, so that nothing that is being written or is about to be
-    pointed at is touched. `is_referenced` gets a key and says whether a task points at it.
+    chain: int
+    export: int
+    run: int
+    key: str
+
+    @classmethod
+    def of(cls, key: str) -> Place | None:
+        """The place that a path below the folder is; None when no run writes there."""
+        found = _PLACE.fullmatch(key)
+        return cls(int(found[1]), int(found[2]), int(found[3]), key) if found else None
+
+
+_PLACE = re.compile(r"([0-9]{1,18})/([0-9]{1,18})/([0-9]{1,18})/[^/]+")
+
+
+def janitor(out_dir: Path, older_than: datetime, is_wanted: Callable[[Place], bool]) -> Sweep:
+    """Remove what nobody wants, part files first, then empty folders last written before `older_than` (aware).
+
+    `is_wanted` says of a run's file whether the run goes on or a task points at the file: it is asked after the
+    file was seen, and its word holds however old the file is. A file in no run's place goes by its age alone.
     """
     parts = results = size_bytes = 0
-    for path in _old_files(out_dir, older_than):
-        part = path.name.startswith(PART)
-        if not part and is_referenced(path.relative_to(out_dir).as_posix()):
-            continue
-        try:
-            size = path.lstat().st_size
-            path.unlink()
-        except FileNotFoundError:
-            continue
-        parts, results = parts + part, results + (not part)
-        size_bytes += size
+    for only_parts in (True, False):
+        for path in _files(out_dir):
+            part = path.name.startswith(PART)
+            if part is not only_parts:
+                continue
+            place = Place.of(path.relative_to(out_dir).as_posix())
+            if is_wanted(place) if place is not None else _written(path) >= older_than:
+                continue
+            try:
+                size = path.lstat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            parts, results = parts + part, results + (not part)
+            size_bytes += size
     for folder, _, _ in os.walk(out_dir, topdown=False):
         path = Path(folder)
         if path != out_dir and _written(path) < older_than:
@@ -195,12 +219,10 @@ def janitor(out_dir: Path, older_than: datetime, is_referenced: Callable[[str], 
     return Sweep(parts, results, size_bytes)
 
 
-def _old_files(out_dir: Path, older_than: datetime) -> Iterator[Path]:
+def _files(out_dir: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(out_dir):
         for name in names:
-            path = Path(folder, name)
-            if _written(path) < older_than:
-                yield path
+            yield Path(folder, name)
 
 
 def _written(path: Path) -> datetime:

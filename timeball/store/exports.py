@@ -300,15 +300,22 @@ def forget(client: Client, prefix: str, project: str, export_id: bytes) -> None:
         pipe.execute()
 
 
-def results_of(client: Client, prefix: str, export_id: bytes) -> set[str]:
-    """The keys of all files that an export points at, or is about to."""
-    with store_errors():
-        fields = client.hgetall(_key(prefix, "x", export_id))
-    return {
+def files_of(client: Client, prefix: str, export_id: bytes) -> tuple[set[str], int | None]:
+    """(keys of all files that an export points at or is about to, the number of the run that has its lease).
+
+    Both of one instant: whoever ends a run has written what it points at before.
+    """
+    with store_errors(), client.pipeline(transaction=True) as pipe:
+        pipe.hgetall(_key(prefix, "x", export_id))
+        pipe.get(_key(prefix, "t", export_id))
+        fields, record = pipe.execute()
+    results = {
         _result(raw).key
         for name, raw in fields.items()
         if name == b"result" or name.startswith(b"r:")
     }
+    running = bool(record) and codec.decode_task(export_id, record).state is State.RUNNING
+    return results, int(fields.get(b"runs", 0)) if running else None
 
 
 def fence(client: Client) -> int:
