@@ -7,12 +7,14 @@ WORKDIR /src
 
 # What the lock names and nothing else, each file known by its hash, wheels only: no compiler is needed.
 # The environment has no pip of its own, and setuptools leaves once it has built Timeball's wheel.
-COPY requirements.lock ./
+# EXTRAS=1 adds what traces and alerts by mail and Slack need.
+ARG EXTRAS=""
+COPY requirements.lock requirements-extras.lock ./
 RUN python -m venv --without-pip /opt/timeball \
     && pip --python /opt/timeball/bin/python install --no-compile --no-deps --only-binary :all: \
-        --require-hashes --requirement requirements.lock
+        --require-hashes --requirement requirements.lock ${EXTRAS:+--requirement requirements-extras.lock}
 
-COPY pyproject.toml requirements.txt README.md LICENSE ./
+COPY pyproject.toml requirements.txt requirements-otel.txt requirements-alerts.txt README.md LICENSE ./
 COPY timeball timeball
 COPY api api
 COPY workers workers

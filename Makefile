@@ -35,6 +35,10 @@ help: ## Print this list
 .PHONY: install
 install: $(DEV) ## Install everything, for running and for working on it, into .venv
 
+.PHONY: extras
+extras: $(RUNTIME) ## Install what traces (otel) and alerts by mail and Slack (alerts) need
+	@$(PIP) --no-deps --require-hashes -r requirements-extras.lock
+
 .PHONY: up
 up: $(RUNTIME) ## Run all of Timeball on this machine; Ctrl-C ends it
 	@exec $(VENV)/bin/timeball up $(ARGS)
@@ -116,11 +120,14 @@ screenshots: $(DEV) ## Picture every page of the dashboard, into build/screensho
 	@$(PY) -m tests.dashboard.screenshots build/screenshots
 
 .PHONY: lock
-lock: ## Write both locks anew from requirements*.txt; UPGRADE=1 takes newer releases
+lock: ## Write the locks anew from requirements*.txt; UPGRADE=1 takes newer releases
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && python=$$(sh tools/find_python.sh $(PYTHON)) && \
 	$$python -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv==$(UV_VERSION) && PATH="$$dir/bin:$$PATH" && \
 	echo 'setuptools>=80' | $(LOCK) $(if $(UPGRADE),--upgrade) requirements.txt - -o requirements.lock && \
-	$(LOCK) $(if $(UPGRADE),--upgrade) -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+	$(LOCK) $(if $(UPGRADE),--upgrade) -c requirements.lock requirements-otel.txt requirements-alerts.txt \
+		-o requirements-extras.lock && \
+	$(LOCK) $(if $(UPGRADE),--upgrade) -c requirements.lock -c requirements-extras.lock requirements-dev.txt \
+		-o requirements-dev.lock
 
 # pip would compile on one core and only as asked by the environment; compileall uses them all, and the
 # processes of `make up` start three times as fast for it.

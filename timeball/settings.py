@@ -7,142 +7,21 @@ Every variable may be given as `TIMEBALL_X_FILE` too: the path of a file that ho
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from timeball import kinds
 from timeball.errors import ConfigError
 
 PREFIX = "TIMEBALL_"
 CLIENT = frozenset({"TIMEBALL_URL", "TIMEBALL_KEY"})
 """No settings: they tell commands that speak to the API where it is, and with which key."""
 
-SECRETS = frozenset({"SECRET", "ADMIN_PASSWORD", "METRICS_TOKEN"})
+SECRETS = frozenset({"SECRET", "ADMIN_PASSWORD", "METRICS_TOKEN", "ALERT_URLS"})
 """Settings whose values are never shown."""
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _flag(value: str) -> bool:
-    lowered = value.strip().lower()
-    if lowered in {"1", "true", "yes", "on"}:
-        return True
-    if lowered in {"0", "false", "no", "off", ""}:
-        return False
-    raise ValueError("must be one of 1, true, yes, on, 0, false, no, off")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        number = int(value)
-        if not low <= number <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], timedelta]:
-    def parse(value: str) -> timedelta:
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
-        return timedelta(seconds=number)
-
-    return parse
-
-
-def _days(low: float, high: float) -> Callable[[str], timedelta]:
-    def parse(value: str) -> timedelta:
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise ValueError(f"must be a number of days from {low:g} to {high:g}")
-        return timedelta(days=number)
-
-    return parse
-
-
-def _share(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not 0 < number <= 1:
-        raise ValueError("must be a number above 0 and up to 1")
-    return number
-
-
-def _choice(*options: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in options:
-            raise ValueError(f"must be one of {', '.join(options)}")
-        return value
-
-    return parse
-
-
-def _redis_url(value: str) -> str:
-    if not re.match(r"(redis|rediss|unix|sentinel)://", value):
-        raise ValueError("must begin with redis://, rediss://, unix:// or sentinel://")
-    return value
-
-
-def _broker_url(value: str) -> str:
-    if "://" not in value:
-        raise ValueError("must be a broker URL that Celery knows, such as redis://host:6379/0")
-    return value
-
-
-def _secret(value: str) -> str:
-    value = value.strip()
-    if len(value) < 32:
-        raise ValueError(
-            "must have at least 32 characters; make one with: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
-        )
-    return value
-
-
-def _token_or_open(value: str) -> str:
-    value = value.strip()
-    if value == "open":
-        return value
-    try:
-        return _secret(value)
-    except ValueError as error:
-        raise ValueError(f"must be `open`, or a token: it {error}") from None
-
-
-def _password(value: str) -> str:
-    value = value.strip()
-    if len(value) < 12:
-        raise ValueError("must have at least 12 characters")
-    return value
-
-
-def _list(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _ports(value: str) -> tuple[int, ...]:
-    parse = _whole(1, 65535)
-    try:
-        return tuple(parse(part) for part in _list(value))
-    except ValueError:
-        raise ValueError("must be port numbers from 1 to 65535, comma-separated") from None
 
 
 def _setting(parse: Callable[[str], Any], default: Any, why: str) -> Any:
@@ -154,182 +33,200 @@ class Settings:
     """All settings. The name of the variable is `TIMEBALL_` and the field's name in capitals."""
 
     redis_url: str = _setting(
-        _redis_url,
+        kinds.redis_url,
         "redis://127.0.0.1:6379/0",
         "Where tasks are kept: redis://, rediss:// or unix://.",
     )
     broker_url: str | None = _setting(
-        _broker_url, None, "Where Celery's messages go; the store's Redis when unset."
+        kinds.broker_url, None, "Where Celery's messages go; the store's Redis when unset."
     )
     secret: str | None = _setting(
-        _secret,
+        kinds.secret,
         None,
         "The master secret: encrypts signing secrets at rest, signs cursors and links. "
         "At least 32 characters; losing it loses the signing secrets.",
     )
     admin_password: str | None = _setting(
-        _password,
+        kinds.password,
         None,
         "With it `admin` may sign in to the dashboard; without it, those with a link and members may. "
         "At least 12 characters.",
     )
     shards: int = _setting(
-        _whole(1, 64), 1, "Into how many shards projects are spread; fixed at install."
+        kinds.whole(1, 64), 1, "Into how many shards projects are spread; fixed at install."
     )
-    dev: bool = _setting(_flag, False, "Development mode: allows the virtual clock.")
+    dev: bool = _setting(kinds.flag, False, "Development mode: allows the virtual clock.")
     allow_unsafe_redis: bool = _setting(
-        _flag, False, "Start even when Redis may evict keys or keeps no append-only file."
+        kinds.flag, False, "Start even when Redis may evict keys or keeps no append-only file."
     )
     allowed_targets: tuple[str, ...] = _setting(
-        _list,
+        kinds.several,
         (),
         "Private addresses that calls may reach: hosts or CIDRs with optional port, comma-separated. "
         "Public addresses need no entry.",
     )
     denied_targets: tuple[str, ...] = _setting(
-        _list,
+        kinds.several,
         (),
         "Hosts or CIDRs with optional port that calls may never reach; wins over allowed ones.",
     )
     own_ports: tuple[int, ...] = _setting(
-        _ports,
+        kinds.ports,
         (),
         "Ports of our own API, Redis and Flower: on this machine, calls may never reach them.",
     )
     own_addresses: tuple[str, ...] = _setting(
-        _list,
+        kinds.several,
         (),
         "Further addresses of this machine, where own_ports are closed as well; loopback is always one.",
     )
     ca_file: str | None = _setting(
-        _text, None, "A PEM file of certificate authorities that calls trust beside the system's."
+        kinds.text,
+        None,
+        "A PEM file of certificate authorities that calls trust beside the system's.",
     )
     pump_calls: int = _setting(
-        _whole(1, 5000), 200, "Calls that one lane may have in flight in one pump."
+        kinds.whole(1, 5000), 200, "Calls that one lane may have in flight in one pump."
     )
     pump_calls_total: int = _setting(
-        _whole(1, 20000), 1000, "Calls that one pump may have in flight over all lanes."
+        kinds.whole(1, 20000), 1000, "Calls that one pump may have in flight over all lanes."
     )
     pump_slice: timedelta = _setting(
-        _seconds(0.1, 3600),
+        kinds.seconds(0.1, 3600),
         timedelta(seconds=30),
         "How long one pump job runs before it hands over.",
     )
     stop_grace: timedelta = _setting(
-        _seconds(0, 900),
+        kinds.seconds(0, 900),
         timedelta(seconds=6),
         "How long a stopping worker lets calls in flight finish.",
     )
     bell_horizon: timedelta = _setting(
-        _seconds(1, 3600),
+        kinds.seconds(1, 3600),
         timedelta(seconds=60),
         "The furthest future for which a Celery message is sent.",
     )
     max_lost: int = _setting(
-        _whole(1, 100),
+        kinds.whole(1, 100),
         5,
         "How many times in a row a task may be lost with its worker before it dies.",
     )
     call_timeout: timedelta = _setting(
-        _seconds(0.1, 900), timedelta(seconds=30), "Total time of a call when the task names none."
+        kinds.seconds(0.1, 900),
+        timedelta(seconds=30),
+        "Total time of a call when the task names none.",
     )
     connect_timeout: timedelta = _setting(
-        _seconds(0.1, 60), timedelta(seconds=5), "Time to connect, within the total."
+        kinds.seconds(0.1, 60), timedelta(seconds=5), "Time to connect, within the total."
     )
     response_keep_bytes: int = _setting(
-        _whole(0, 65536), 4096, "How much of a response body the attempt log keeps."
+        kinds.whole(0, 65536), 4096, "How much of a response body the attempt log keeps."
     )
     response_read_bytes: int = _setting(
-        _whole(1024, 64 * 1024 * 1024),
+        kinds.whole(1024, 64 * 1024 * 1024),
         1024 * 1024,
         "How much of a response is read before it is cut.",
     )
     body_limit_bytes: int = _setting(
-        _whole(1024, 64 * 1024 * 1024), 1024 * 1024, "The largest body of a task."
+        kinds.whole(1024, 64 * 1024 * 1024), 1024 * 1024, "The largest body of a task."
     )
     hidden_headers: tuple[str, ...] = _setting(
-        _list,
+        kinds.several,
         (),
         "Further headers whose values are shown as a digest; Authorization, Cookie, X-Api-Key and what ends in "
         "-token, -secret or -key always are.",
     )
     key_requests_per_minute: int = _setting(
-        _whole(0, 1_000_000_000),
+        kinds.whole(0, 1_000_000_000),
         0,
         "Requests that one API key may make in a minute of each API process; 0 is no limit.",
     )
     quota_waiting_tasks: int = _setting(
-        _whole(0, 1_000_000_000),
+        kinds.whole(0, 1_000_000_000),
         0,
         "Waiting tasks that one project may have before the API refuses more; 0 is no limit.",
     )
     quota_schedules: int = _setting(
-        _whole(0, 1_000_000_000), 0, "Schedules that one project may have; 0 is no limit."
+        kinds.whole(0, 1_000_000_000), 0, "Schedules that one project may have; 0 is no limit."
     )
     retention_succeeded: timedelta = _setting(
-        _days(0.001, 3650), timedelta(days=3), "Days to keep succeeded and cancelled tasks."
+        kinds.days(0.001, 3650), timedelta(days=3), "Days to keep succeeded and cancelled tasks."
     )
     retention_failed: timedelta = _setting(
-        _days(0.001, 3650), timedelta(days=31), "Days to keep dead tasks."
+        kinds.days(0.001, 3650), timedelta(days=31), "Days to keep dead tasks."
     )
     retention_count: int = _setting(
-        _whole(1000, 1_000_000_000),
+        kinds.whole(1000, 1_000_000_000),
         5_000_000,
         "The most finished tasks kept per project and state.",
     )
     exports_dir: str = _setting(
-        _text,
+        kinds.text,
         ".timeball/exports",
         "Where exports are written, and kept unless there is a bucket; the API, the exporters and beat share it.",
     )
     exports_bucket: str | None = _setting(
-        _text, None, "A bucket of S3, or of what speaks its protocol, for finished exports."
+        kinds.text, None, "A bucket of S3, or of what speaks its protocol, for finished exports."
     )
-    exports_bucket_prefix: str = _setting(_text, "", "What every key in the bucket begins with.")
+    exports_bucket_prefix: str = _setting(
+        kinds.text, "", "What every key in the bucket begins with."
+    )
     exports_endpoint: str | None = _setting(
-        _text, None, "The bucket's address where it is not Amazon's."
+        kinds.text, None, "The bucket's address where it is not Amazon's."
     )
-    exports_region: str | None = _setting(_text, None, "The bucket's region.")
+    exports_region: str | None = _setting(kinds.text, None, "The bucket's region.")
     exports_max_bytes: int = _setting(
-        _whole(0, 10**15), 0, "The largest file that an export may write; 0 is no limit."
+        kinds.whole(0, 10**15), 0, "The largest file that an export may write; 0 is no limit."
     )
     retention_exports: timedelta = _setting(
-        _days(0.001, 3650), timedelta(days=7), "Days to keep the files of exports."
+        kinds.days(0.001, 3650), timedelta(days=7), "Days to keep the files of exports."
     )
     events: str = _setting(
-        _choice("on", "off", "sampled"),
+        kinds.choice("on", "off", "sampled"),
         "sampled",
         "Whether Flower is told of each call; sampled: of the first 20 a second of each worker process.",
     )
     public_url: str | None = _setting(
-        _text, None, "The address under which users reach the API, for links in answers."
+        kinds.text, None, "The address under which users reach the API, for links in answers."
     )
     inbox_url: str | None = _setting(
-        _text, None, "Where the inbox is, for the dashboard's links and first commands."
+        kinds.text, None, "Where the inbox is, for the dashboard's links and first commands."
     )
-    flower_url: str | None = _setting(_text, None, "Where Flower is, for a link on the dashboard.")
+    flower_url: str | None = _setting(
+        kinds.text, None, "Where Flower is, for a link on the dashboard."
+    )
     alert_url: str | None = _setting(
-        _text, None, "A URL that is told when something goes wrong, and when that is over."
+        kinds.text, None, "A URL that is told when something goes wrong, and when that is over."
+    )
+    alert_urls: tuple[str, ...] = _setting(
+        kinds.messengers,
+        (),
+        "Who is told the same by mail, Slack and others: URLs as Apprise takes them, with blanks between. "
+        "Needs the extra `alerts`.",
     )
     alert_late: timedelta = _setting(
-        _seconds(1, 86400),
+        kinds.seconds(1, 86400),
         timedelta(minutes=5),
         "An alert begins when the oldest due task of a project has waited so long.",
     )
     alert_failures: float = _setting(
-        _share, 0.5, "An alert begins when so large a share of a project's attempts fails, 0 to 1."
+        kinds.share,
+        0.5,
+        "An alert begins when so large a share of a project's attempts fails, 0 to 1.",
     )
     metrics_token: str | None = _setting(
-        _token_or_open,
+        kinds.token_or_open,
         None,
         "Who may read /metrics: whoever sends this as a bearer token, or anybody when it is `open`. "
         "Unset, nobody may, but in development anybody.",
     )
     log_format: str = _setting(
-        _choice("auto", "json", "text"), "auto", "json for servers, text for terminals; auto looks."
+        kinds.choice("auto", "json", "text"),
+        "auto",
+        "json for servers, text for terminals; auto looks.",
     )
     log_level: str = _setting(
-        _choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        kinds.choice("DEBUG", "INFO", "WARNING", "ERROR"),
         "INFO",
         "The least severe line that is written.",
     )

@@ -1,7 +1,7 @@
 """Checks what is committed: `python -m tools.check_tree`.
 
 No file may name a package registry or a place on the machine of whoever wrote it, for it would be
-wrong on every other; and both locks must hold what requirements*.txt ask for, in the same releases.
+wrong on every other; and the locks must hold what requirements*.txt ask for, in the same releases.
 """
 
 from __future__ import annotations
@@ -51,9 +51,12 @@ def read_lock(path: Path) -> dict[str, Version]:
 def check_locks(folder: Path) -> Iterator[str]:
     """Where the locks do not follow from the requirements."""
     runtime = read_lock(folder / "requirements.lock")
+    extras = read_lock(folder / "requirements-extras.lock")
     dev = read_lock(folder / "requirements-dev.lock")
     for asked_in, lock_name, lock in (
         ("requirements.txt", "requirements.lock", runtime),
+        ("requirements-otel.txt", "requirements-extras.lock", extras),
+        ("requirements-alerts.txt", "requirements-extras.lock", extras),
         ("requirements-dev.txt", "requirements-dev.lock", dev),
     ):
         for name, asked in read_requirements(folder / asked_in).items():
@@ -61,9 +64,11 @@ def check_locks(folder: Path) -> Iterator[str]:
                 yield f"{lock_name}: {asked} of {asked_in} is missing: run make lock"
             elif not asked.specifier.contains(lock[name], prereleases=True):
                 yield f"{lock_name}: {name} {lock[name]} is not {asked} of {asked_in}: run make lock"
-    for name, version in runtime.items():
+    for name, version in (extras | runtime).items():
         if dev.get(name) != version:
-            yield f"requirements-dev.lock: {name} is not {version} as in requirements.lock: run make lock"
+            yield f"requirements-dev.lock: {name} is not {version} as in the other locks: run make lock"
+        if extras.get(name, version) != version:
+            yield f"requirements-extras.lock: {name} is not {version} as in requirements.lock: run make lock"
 
 
 def check_files(folder: Path) -> Iterator[str]:

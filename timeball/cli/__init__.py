@@ -208,8 +208,14 @@ def exporter(concurrency: int, name: str) -> None:
 @cli.command()
 def beat() -> None:
     """Run a beat: it keeps the clock. Any number may run; one leads, the others stand by."""
+    from timeball.settings import load
     from timeball.up import commands
 
+    if urls := load().alert_urls:
+        from timeball.dispatch import messengers
+
+        if wrong := list(messengers.faults(urls)):
+            raise ConfigError(wrong)
     _become(commands.beat)
 
 

@@ -60,6 +60,7 @@ def doctor(targets: tuple[str, ...], as_json: bool, data: Path | None) -> None:
 
 
 def _examine(data: Path | None, targets: tuple[str, ...]) -> Iterator[Finding]:
+    from timeball.dispatch import messengers
     from timeball.dispatch.house import open_house
 
     try:
@@ -68,7 +69,10 @@ def _examine(data: Path | None, targets: tuple[str, ...]) -> Iterator[Finding]:
     except ConfigError as error:
         yield from (Finding("settings", False, fault) for fault in error.faults)
         return
-    yield Finding("settings", True, "every one is known and in range")
+    wrong = list(messengers.faults(settings.alert_urls))
+    yield from (Finding("settings", False, fault) for fault in wrong)
+    if not wrong:
+        yield Finding("settings", True, "every one is known and in range")
     if settings.dev:
         yield Finding("settings", None, "development mode is on: never on a server")
     try:

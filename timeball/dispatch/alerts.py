@@ -1,7 +1,7 @@
-"""Alerts of our own: beat looks at each project now and then, and tells a URL what begins and what is over.
+"""Alerts of our own: beat looks at each project now and then, and tells what begins and what is over.
 
-What is told is a task like any other, of a project of our own, so it is signed and tried again. Each alert ends at
-a lower mark than it begins at, so that one that hovers is told once.
+A URL is told by a task like any other, of a project of our own, so it is signed and tried again; mail, Slack and
+others by messengers. Each alert ends at a lower mark than it begins at, so that one that hovers is told once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 import orjson
 
 from timeball import logs
-from timeball.dispatch import intake
+from timeball.dispatch import intake, messengers
 from timeball.dispatch.house import House
 from timeball.model.task import BodyKind, Draft, Request
 from timeball.store import figures, gauges, keys, projects
@@ -61,8 +61,7 @@ class Sight:
 
 def watch(house: House, _fence: int) -> None:
     """Look at every project, and tell what changed. Does nothing when nobody is to be told."""
-    url = house.settings.alert_url
-    if url is None:
+    if house.settings.alert_url is None and not house.settings.alert_urls:
         return
     with store_errors():
         raised = {field.decode(): float(ms) for field, ms in house.client.hgetall(KEY).items()}
@@ -73,9 +72,11 @@ def watch(house: House, _fence: int) -> None:
         for sight in _look(house, project):
             field = f"{project}:{sight.kind}"
             if field not in raised and sight.begins:
-                _tell(house, url, field, name, sight, begins=True)
+                _tell(house, field, name, sight, begins=True)
             elif field in raised and sight.ends:
-                _tell(house, url, field, name, sight, begins=False)
+                _tell(house, field, name, sight, begins=False)
+    if house.settings.alert_urls:
+        messengers.send_beside(house)
 
 
 def _look(house: House, project: str) -> Iterator[Sight]:
@@ -108,11 +109,25 @@ def _look(house: House, project: str) -> Iterator[Sight]:
     yield Sight(Kind.LATE, age >= limit, age < limit * END_SHARE, words)
 
 
-def _tell(house: House, url: str, field: str, name: str, sight: Sight, *, begins: bool) -> None:
-    """Submit the call first: a beat that dies in between tells twice rather than never."""
-    event = "alert.begun" if begins else "alert.ended"
+def _tell(house: House, field: str, name: str, sight: Sight, *, begins: bool) -> None:
+    """Tell first, then note it: a beat that dies in between tells twice rather than never."""
     text = f"Timeball, {name}: {sight.words}" + ("" if begins else ": over")
-    said = {"event": event, "kind": sight.kind, "project": name, "words": sight.words, "text": text}
+    if house.settings.alert_url is not None:
+        event = "alert.begun" if begins else "alert.ended"
+        said = {"event": event, "kind": sight.kind, "project": name, "words": sight.words}
+        _submit(house, house.settings.alert_url, {**said, "text": text})
+    title = f"Timeball: {name}" if begins else f"Timeball: {name} (over)"
+    messengers.put(house, title, text, good=not begins)
+    with store_errors():
+        if begins:
+            seconds, _ = house.client.time()
+            house.client.hset(KEY, field, seconds * 1000)
+        else:
+            house.client.hdel(KEY, field)
+    log.warning("an alert began" if begins else "an alert ended", alert=sight.kind, project=name)
+
+
+def _submit(house: House, url: str, said: dict[str, str]) -> None:
     owner = projects.create_project(house.client, house.vault, OWNER)
     request = Request(
         url,
@@ -121,10 +136,3 @@ def _tell(house: House, url: str, field: str, name: str, sight: Sight, *, begins
         body_kind=BodyKind.JSON,
     )
     intake.submit(house, owner.id, [Draft(owner.id, request, queue=QUEUE)])
-    with store_errors():
-        if begins:
-            seconds, _ = house.client.time()
-            house.client.hset(KEY, field, seconds * 1000)
-        else:
-            house.client.hdel(KEY, field)
-    log.warning("an alert began" if begins else "an alert ended", alert=sight.kind, project=name)

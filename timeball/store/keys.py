@@ -52,6 +52,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |
 | `m:<project>:<minute>`, `h:<project>:<hour>` | hash | counters for charts | 25 hours; 8 days |
 | `alerts` | hash | `project:kind` of each alert that goes on, to when it began (ms) | while it goes on |
+| `alerts:out` | list | alerts that mail, Slack or others have not taken yet, at most 1,000 | an hour |
 | `sum:<project>` | hash | the sum of those counters up to the field `minute` | for ever |
 | `steps:<project>` | set | first steps on the dashboard that were done | for ever |
 | `projects` | hash | id to project record | for ever |

@@ -56,6 +56,10 @@ def run(options: Options, environ: Mapping[str, str], began: float) -> int:
     faults: list[str] = []
     folder = Folder(options.data)
     given = _attempt(faults, lambda: settings.load(environ)) or settings.Settings()
+    if given.alert_urls:
+        from timeball.dispatch import messengers  # the others need nothing of it to start
+
+        faults += messengers.faults(given.alert_urls)
     server = None
     if "TIMEBALL_REDIS_URL" not in _named(environ):
         server = _attempt(faults, valkey.find_server)
