@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,6 +62,17 @@ def test_they_are_what_the_store_holds(api: Api, pump: Pump, house: House) -> No
     assert told["timeball_beats_leading", ()] == 0
     assert told["timeball_pumps", (("kind", "call"),)] == 1
     assert told["timeball_redis_aof_enabled", ()] == 1
+
+
+def test_promtool_has_nothing_to_say_of_them(api: Api, house: House) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    roll.sign_in(house.client, "beat", "here:1", {"leads": True})
+    api.create()
+    told = metrics.render(metrics.gather(house))
+    done = subprocess.run([promtool, "check", "metrics"], input=told, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_every_metric_that_is_told_is_listed_and_every_listed_one_is_told(

@@ -6,6 +6,7 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,19 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     )
     ours = [line for line in done.stderr.splitlines() if "timeball.service" in line]
     assert [line for line in ours if "Unknown" in line or "Failed to parse" in line] == []
+
+
+@pytest.mark.parametrize("words", ["rules alerts.yml", "config --syntax-only scrape.yml"])
+def test_prometheus_takes_its_files(words: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    words_of = [promtool, "check", *words.split()]
+    done = subprocess.run(words_of, cwd=DEPLOY / "prometheus", capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, "Dockerfile"], cwd=DEPLOY.parent, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
