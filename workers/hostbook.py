@@ -22,20 +22,32 @@ class News:
 class HostBook:
     """How the hosts of failing endpoints do, for their breakers. A host without trouble costs nothing.
 
-    `watched` holds hosts that failed in the last minute, by project and authority; what went well
-    before a host's first failure is not counted.
+    `watched` holds hosts that failed in the last minute, or whose breaker lets a call of ours through, by
+    project and authority; what went well before a host's first failure is not counted.
     """
 
     WATCH_SECONDS = 60.0
+    MOST = 1000
+    """Hosts beyond which those whose minute is over are looked for and forgotten."""
 
     def __init__(self) -> None:
         self.watched: dict[tuple[str, str], float] = {}
         self._news: dict[str, dict[str, News]] = {}
 
+    def watch(self, claimed: Claimed) -> None:
+        """From now on what goes well with its host counts too: its breaker waits to hear of this very call."""
+        self._watch(_where(claimed))
+
+    def _watch(self, where: tuple[str, str]) -> None:
+        now = time.monotonic()
+        if len(self.watched) >= self.MOST and where not in self.watched:
+            self.watched = {host: until for host, until in self.watched.items() if until > now}
+        self.watched[where] = now + self.WATCH_SECONDS
+
     def failed(self, claimed: Claimed, how: str, quiet_until_ms: int) -> None:
         """A call found its host in trouble; with Retry-After it also says until when to be quiet."""
         where = _where(claimed)
-        self.watched[where] = time.monotonic() + self.WATCH_SECONDS
+        self._watch(where)
         news = self._of(where)
         news.failed += 1
         news.quiet_until_ms = max(news.quiet_until_ms, quiet_until_ms)

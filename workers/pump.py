@@ -181,6 +181,8 @@ class Pump:
             self._give_back_unknown(claim)
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
+        for place in claim.probes:
+            self.recorder.hosts.watch(claim.tasks[place])
         for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
             self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
             self.caller.start(self.preparer.prepare(claimed, claim.now_ms))

@@ -251,3 +251,21 @@ def test_a_host_that_fails_ten_times_in_a_row_is_left_alone(
         assert len(bad.received) == 10
         waiting = intake.get(house, project.id, held)
     assert (waiting.state, waiting.attempt) == (State.SCHEDULED, 0)
+
+
+def test_a_breaker_that_one_pump_opened_closes_when_another_gets_through(
+    house: House, project: Project, submit: Callable[..., bytes]
+) -> None:
+    """The pump whose call is let through never saw the host fail; all the same it tells how that call ends."""
+    once, answer = RetryPolicy(max_attempts=1), Answer(500)
+    with Receiver(lambda _: answer) as host:
+        with pumping(house):
+            for _ in range(10):
+                ended(house, project, submit(host.url, retry=once))
+        held = [submit(host.url, retry=once) for _ in range(3)]
+        answer = Answer()
+        house.client.set(f"{house.prefix(project.id)}clock", 30_001)
+        with pumping(house):
+            states = [ended(house, project, one).state for one in held]
+    assert states == [State.SUCCEEDED] * 3
+    assert len(host.received) == 13

@@ -24,7 +24,8 @@ class Claim:
     `now_ms` is the store's clock; `next_ms` the instant at which more may be due (not after `now_ms` when
     there is more already, -1 when nothing waits); `pumps` how many are awake. `unfinished` says that the
     claim set tasks aside for their hosts and that there are more to look at; `paced` has the places of
-    the tasks that a rate lets begin at this instant, and not later.
+    the tasks that a rate lets begin at this instant, and not later; `probes` those of tasks that open
+    breakers let through, which stay open until they are told how these end.
     """
 
     now_ms: int
@@ -34,6 +35,7 @@ class Claim:
     tasks: list[Claimed]
     unfinished: bool = False
     paced: frozenset[int] = frozenset()
+    probes: tuple[int, ...] = ()
 
 
 class Finished(NamedTuple):
@@ -66,9 +68,9 @@ def claim(
     for owner, n in (in_flight or {}).items():
         args += (owner, n)
     answer = call(client, "claim", prefix, args)
-    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(6, len(answer), 2)]
-    now, due, awake, leases, unfinished, paced = answer[:6]
-    return Claim(now, due, awake, leases, tasks, unfinished == 1, frozenset(paced))
+    tasks = [decode_claimed(answer[i], answer[i + 1]) for i in range(7, len(answer), 2)]
+    now, due, awake, leases, unfinished, paced, probes = answer[:7]
+    return Claim(now, due, awake, leases, tasks, unfinished == 1, frozenset(paced), tuple(probes))
 
 
 def give_back(

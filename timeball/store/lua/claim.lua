@@ -6,19 +6,20 @@
 -- ARGV[4]  calls that a queue may have in flight in this pump
 -- ARGV[5]  the same for a project that is alone; of what others leave it gets half
 -- ARGV[6..] in turn a queue or project, and how many calls it has in flight in this pump
--- Answers {now, next, pumps, leases, unfinished, paced, then id and record a task}: `leases` counts
--- all that the pump holds now; `unfinished` is 1 when tasks were set aside and there are more to
--- look at; `paced` has the places (from 0) of tasks that a rate lets begin now, and not later; the
--- record is as it was before the claim.
+-- Answers {now, next, pumps, leases, unfinished, paced, probes, then id and record a task}:
+-- `leases` counts all that the pump holds now; `unfinished` is 1 when tasks were set aside and
+-- there are more to look at; `paced` has the places (from 0) of tasks that a rate lets begin now,
+-- and not later; `probes` those of tasks that open breakers let through, so that the pump tells how
+-- they end; the record is as it was before the claim.
 -- `next` is the instant at which more may be due: in the past when there is more now, -1 for never.
 local kind, pump, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local pumps_key, lease = P .. 'pumps:' .. kind, P .. 'lease:' .. pump
 redis.call('ZADD', pumps_key, real, pump)
 redis.call('DEL', P .. 'wake:' .. kind, P .. 'bell:' .. kind)
 local pumps = redis.call('ZCARD', pumps_key)
-local HEADER = 6
-local paced = {}
-local out = { math.floor(now), -1, pumps, 0, 0, paced }
+local HEADER = 7
+local paced, probes = {}, {}
+local out = { math.floor(now), -1, pumps, 0, 0, paced, probes }
 local PROBE = 60000 -- ms that a breaker gives its one call, then another may try
 local AGEING = { h = 0, n = 30000, l = 60000 } -- ms after which a lane goes with the high ones
 local looks = 1000 -- tasks that one claim sets aside at most
@@ -185,6 +186,7 @@ local function serve(l, room)
           out[#out + 1] = ids[i]
           out[#out + 1] = record
           if l.paced then paced[#paced + 1] = (#out - HEADER) / 2 - 1 end
+          if hosts and hosts[l.host or host] then probes[#probes + 1] = (#out - HEADER) / 2 - 1 end
         end
       elseif ordered and state ~= RUNNING then
         redis.call('ZREM', P .. 'lane:' .. lane, ids[i])
