@@ -13,9 +13,9 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import psutil
 
@@ -128,14 +128,12 @@ class Ledger:
         seed: int,
         senders: int = 6,
         slow_every: int = 5,
-        fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin to send `count` tasks, spread over `seconds`; half of them are due within the horizon.
 
-        One in `slow_every` calls lasts 200 ms, so that a killed worker always has some in flight. `fields` are
-        set in every task.
+        One in `slow_every` calls lasts 200 ms, so that a killed worker always has some in flight.
         """
-        self._slow_every, self._fields = slow_every, dict(fields or {})
+        self._slow_every = slow_every
         chance = random.Random(seed)
         begun = time.time()
         plan = sorted(
@@ -166,7 +164,7 @@ class Ledger:
             due = asked if delay is None else round(asked + delay, 3)
             when = {} if delay is None else {"scheduled_for": instant(due)}
             path = "/slow/200" if zlib.crc32(key.encode()) % self._slow_every == 0 else "/ok"
-            body = json.dumps(task(self.receiver.url + path, **when, **self._fields)).encode()
+            body = json.dumps(task(self.receiver.url + path, **when)).encode()
             while (sent := time.time()) < deadline:
                 try:
                     status, _, answer = client.send(

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 TASKS = 1000
 SECONDS = 8.0
+HORIZON_SECONDS = 4.0
 INJECT = Path(__file__).parent / "inject"
 CALLED = {"made", "caught_up", "waited", "remade"}
 """The fates of occurrences that became a task."""
@@ -47,9 +49,8 @@ class Scene:
     began: float = 0.0
     patience: float = 30.0
     """How long the last calls may take to come after the load has ended."""
-    crossed: list[str] = field(default_factory=list)
-    tasks: int = TASKS
-    fields: dict[str, Any] = field(default_factory=dict)
+    occurrences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the schedule's history said last of each, by its instant."""
 
     def until(self, seconds: float) -> None:
         """Sleep until so long after the load began."""
@@ -135,30 +136,57 @@ class Scene:
         }
         schedule = self.ask("POST", "/v2/schedules", every_second)["id"]
         self.began = time.time()
-        self.ledger.start(self.tasks, SECONDS, 4, seed, slow_every=50, fields={**self.fields})
+        self.ledger.start(TASKS, SECONDS, HORIZON_SECONDS, seed, slow_every=50)
         try:
             trouble(self)
         finally:
             self.ledger.join()
-        self.ledger.settle(self.patience)
+        owed = self._wait_for_calls(schedule)
         self.ask("PATCH", f"/v2/schedules/{schedule}", {"paused": True})
-        self._promise(schedule)
+        self._read(schedule)
+        self._promise(owed)
         self.ledger.settle(10)
         account = self.ledger.account()
         self.ask("DELETE", f"/v2/schedules/{schedule}")
         return account
 
-    def _promise(self, schedule: str) -> None:
-        """Each second between the first occurrence and the last is owed a call of its own."""
-        history = self.ask("GET", f"/v2/schedules/{schedule}/history")
-        lines = [line for line in history if line["outcome"] in CALLED]
-        at = sorted(datetime.fromisoformat(line["occurrence"]) for line in lines)
-        assert at, "the schedule made nothing"
-        owed = round((at[-1] - at[0]).total_seconds()) + 1
-        assert len(at) == len(set(at)) == owed, f"{len(at)} occurrences in {owed} seconds"
-        for line in lines:
-            due = datetime.fromisoformat(line["occurrence"]).timestamp()
-            self.ledger.promises.append(Promise(line["task_id"], due, due))
+    def _read(self, schedule: str) -> None:
+        """Note what has become of the schedule's occurrences. Its history is short: read it often."""
+        for line in self.ask("GET", f"/v2/schedules/{schedule}/history"):
+            self.occurrences[line["occurrence"]] = line
+
+    def _wait_for_calls(self, schedule: str) -> set[str]:
+        """Until all that was promised by now was called, or patience ends; answers the occurrences among it.
+
+        Only then may the schedule be paused: a pause takes back what nobody has claimed, and with a breaker
+        open that would be the occurrences of the whole trouble.
+        """
+        end = time.monotonic() + self.patience
+        self._read(schedule)
+        owed = {at for at, line in self.occurrences.items() if line["outcome"] in CALLED}
+        ids = {self.occurrences[at]["task_id"] for at in owed}
+        ids |= {promise.id for promise in self.ledger.promises}
+        while ids - self.ledger.receiver.ledger().keys() and time.monotonic() < end:
+            time.sleep(0.2)
+            self._read(schedule)
+        return owed
+
+    def _promise(self, owed: set[str]) -> None:
+        """Each second from the first occurrence to the last is owed a call, or was taken back by the pause."""
+        fates = {at: line["outcome"] for at, line in self.occurrences.items()}
+        told = f"what became of the occurrences: {dict(Counter(fates.values()))}"
+        gone = sorted(at for at in owed if fates[at] not in CALLED)
+        assert not gone, f"not called in {self.patience:.0f} s, then taken back: {gone[:3]}; {told}"
+        seen = sorted(
+            datetime.fromisoformat(at) for at, fate in fates.items() if fate in {*CALLED, "dropped"}
+        )
+        assert owed, f"the schedule made nothing under load; {told}"
+        seconds = round((seen[-1] - seen[0]).total_seconds()) + 1
+        assert len(seen) == seconds, f"{len(seen)} occurrences in {seconds} seconds; {told}"
+        for at, line in self.occurrences.items():
+            if fates[at] in CALLED:
+                due = datetime.fromisoformat(at).timestamp()
+                self.ledger.promises.append(Promise(line["task_id"], due, due))
 
 
 def _lives(pid: int) -> bool:
