@@ -24,12 +24,10 @@ from timeball import __version__
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
 from timeball.store.via import Via
-from workers.curl_words import explain
+from workers.curl_words import explain, is_status, no_status
 from workers.trust import trust
 
 USER_AGENT = f"Timeball/{__version__}"
-
-
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 _HEADERS_MOST = 200
 _PATIENCE_SECONDS = (0.001, 0.05)
@@ -146,11 +144,11 @@ class _Slot:
             else:
                 curl.unsetopt(option)
 
-    def raw_headers(self) -> bytes:
-        """The last block of headers, without its status line."""
+    def answer(self) -> tuple[bytes, bytes]:
+        """How the status line begins, and the last block of headers."""
         raw = b"".join(self.headers[: _HEADERS_MOST + 1])
         last = raw.rfind(b"\nHTTP/")  # what comes before was a 1xx answer
-        return raw[raw.find(b"\n", last + 1) + 1 :]
+        return raw[last + 1 : last + 14], raw[raw.find(b"\n", last + 1) + 1 :]
 
     def times_us(self) -> tuple[int, int, int, int, int]:
         """`Called.times_us` of the call that ended."""
@@ -345,14 +343,16 @@ class Caller:
         prepared = slot.prepared
         assert prepared is not None
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
-        outcome, error = (
-            (Outcome.ANSWERED, None) if code == 0 else _judge(slot, code, message, status)
-        )
+        begins, headers = slot.answer()
+        outcome, error = (Outcome.ANSWERED, None) if code == 0 else _judge(slot, code, message)
+        answered = outcome is Outcome.ANSWERED or outcome is Outcome.TOO_LARGE
+        if answered and not is_status(begins):
+            answered, (outcome, error) = False, no_status(begins)
         called = Called(
             prepared,
             outcome,
-            status if outcome is Outcome.ANSWERED or outcome is Outcome.TOO_LARGE else None,
-            slot.raw_headers(),
+            status if answered else None,
+            headers,
             b"".join(slot.kept) if slot.kept else b"",
             slot.received > self.keep_bytes,
             slot.times_us(),
@@ -363,8 +363,7 @@ class Caller:
         return called
 
     def _reset(self, slot: _Slot) -> None:
-        slot.prepared = None
-        slot.blocked = None
+        slot.prepared = slot.blocked = None
         slot.headers.clear()
         slot.kept.clear()
         slot.free.append(slot)
@@ -392,7 +391,7 @@ def _not_made(prepared: Prepared) -> Called:
     return Called(prepared, outcome, None, b"", b"", False, (0, 0, 0, 0, 0), why)
 
 
-def _judge(slot: _Slot, code: int, message: str, status: int | None) -> tuple[Outcome, str]:
+def _judge(slot: _Slot, code: int, message: str) -> tuple[Outcome, str]:
     if slot.blocked is not None:
         return Outcome.BLOCKED, slot.blocked
     if slot.over:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import pycurl
 
 from timeball.model.attempt import Outcome
@@ -29,3 +32,18 @@ def explain(code: int, message: str) -> tuple[Outcome, str]:
     if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:
         return Outcome.REFUSED, message
     return Outcome.UNREACHABLE, message
+
+
+@lru_cache(256)
+def is_status(begins: bytes) -> bool:
+    """Whether a status line that begins so has a status of three digits (RFC 9112, section 4).
+
+    libcurl takes the first three digits, whatever follows: 20000 would be a success.
+    """
+    return re.match(rb"HTTP/[0-9.]+ [1-9][0-9][0-9](?:[ \r\n]|$)", begins) is not None
+
+
+def no_status(begins: bytes) -> tuple[Outcome, str]:
+    """How a call ended whose answer has no such status, and why."""
+    shown = ascii(begins.decode("latin-1").strip())
+    return Outcome.UNREACHABLE, f"the answer has no status of three digits: it begins with {shown}"

@@ -326,9 +326,7 @@ _FRAMES = {
     "http_2_frames": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18,
     "tls_alert": b"\x15\x03\x03\x00\x02\x02\x46",
     "version_of_the_future": b"HTTP/3.7 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    "status_of_five_digits": b"HTTP/1.1 20000 OK\r\nContent-Length: 2\r\n\r\nok",
     "status_of_no_digits": b"HTTP/1.1 abc OK\r\nContent-Length: 2\r\n\r\nok",
-    "status_below_100": b"HTTP/1.1 042 OK\r\nContent-Length: 2\r\n\r\nok",
     "status_999": b"HTTP/1.1 999 No\r\nContent-Length: 2\r\n\r\nok",
     "switching_protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nnoise",
     "no_content_with_content": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
@@ -340,6 +338,17 @@ _FRAMES = {
 }
 for _name, _answer in _FRAMES.items():
     fixed(_name, ANSWERED | BROKEN, _answer)
+
+_NO_STATUS = {
+    "status_of_five_digits": b"20000 OK",
+    "status_of_four_digits": b"2000",
+    "status_with_a_letter": b"200a OK",
+    "status_with_a_point": b"200.1 OK",
+    "status_of_zeros": b"000 OK",
+    "status_below_100": b"042 OK",
+}
+for _name, _answer in _NO_STATUS.items():
+    fixed(_name, BROKEN, b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\nok" % _answer)
 
 # -- leading elsewhere -----------------------------------------------------------------------------
 
