@@ -8,9 +8,8 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
-from kombu.transport.redis import Channel as RedisChannel
 
-from timeball import logs
+from timeball import broker, logs
 from timeball.settings import Settings
 from timeball.store import keys
 
@@ -21,9 +20,7 @@ EXPORT_QUEUE = keys.EXPORT_QUEUE
 
 _JOBS = {keys.CALL: (PUMP_JOB, PUMP_QUEUE), keys.EXPORT: (EXPORT_JOB, EXPORT_QUEUE)}
 
-# A worker that loses its broker gives unacknowledged messages back while it closes, and kombu 5.7 falls over
-# when that connection is gone. A bell need not be given back: beat rings again.
-RedisChannel.do_restore = False
+broker.harden()
 
 log = logs.get(__name__)
 

@@ -8,7 +8,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from werkzeug.test import Client
@@ -71,25 +73,33 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
+@dataclass
+class Worker:
+    """A real worker and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @pytest.fixture
-def worker(settings: Settings, tmp_path: Path) -> Iterator[Path]:
-    """A real worker; its log."""
+def worker(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
+    """It begins with the queue as it is then, and ends with the test."""
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool", "prefork"]
     log = tmp_path / "worker.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*command, "--concurrency", "1", "--queues", queue.PUMP_QUEUE, "--without-mingle"],
-            env=environment(settings, TIMEBALL_LOG_FORMAT="json"),
+            env=environment(settings, TIMEBALL_LOG_FORMAT="json", TIMEBALL_PUMP_SLICE="0.2"),
             stdout=file,
             stderr=file,
         )
-    yield log
+    yield Worker(process, log)
     process.terminate()
     process.wait(20)
 
 
 def test_pickle_and_unknown_messages_are_refused_and_not_written_out(
-    house: House, client: Client, key: dict[str, str], worker: Path, tmp_path: Path
+    house: House, client: Client, key: dict[str, str], worker: Worker, tmp_path: Path
 ) -> None:
     bomb = tmp_path / "boom"
     with house.celery.connection_for_write() as connection:
@@ -111,4 +121,66 @@ def test_pickle_and_unknown_messages_are_refused_and_not_written_out(
         eventually(lambda: receiver.received, within=40)
     assert not bomb.exists()
     assert house.client.llen(queue.PUMP_QUEUE) == 0
-    assert "header-secret" not in worker.read_text()
+    assert "header-secret" not in worker.log.read_text()
+
+
+def _message(**changed: Any) -> str:
+    """A bell as kombu lays it out, with some of it changed."""
+    properties = {
+        "delivery_tag": changed.pop("tag", "t-1"),
+        "delivery_info": {"exchange": queue.PUMP_QUEUE, "routing_key": queue.PUMP_QUEUE},
+        "delivery_mode": 2,
+        "priority": 0,
+        "body_encoding": "base64",
+    }
+    whole = {
+        "body": base64.b64encode(b"[[0], {}, {}]").decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": queue.PUMP_JOB, "id": "1", "root_id": "1"},
+        "properties": properties,
+    }
+    return json.dumps({**whole, **changed})
+
+
+_HEADERS = {"lang": "py", "task": queue.PUMP_JOB, "id": "1", "root_id": "1"}
+NONSENSE = [
+    *("", "no json", "\ud800", "null", "1", "[]", "{}", '"text"', "[" * 5000, '{"body": "x"}'),
+    *(_message(properties=value) for value in (None, 1, [], {}, {"delivery_tag": []})),
+    *(
+        _message(**{"content-type": kind})
+        for kind in ("application/data", "application/text", "", 1)
+    ),
+    *(_message(**{"content-encoding": coding}) for coding in ("no-such", "binary", 1)),
+    *(_message(body=body) for body in (None, 1, [], "no base64!", "AAAA", "bnVsbA==", "W10=")),
+    *(_message(headers=headers) for headers in (None, 1, [], "text", {}, {"task": []})),
+    *(
+        _message(headers={**_HEADERS, name: value})
+        for name, values in {
+            "task": (None, 1, "no.such.job"),
+            "id": (None, 1, [], {}),
+            "eta": ("never", 1, [], "9" * 400),
+            "expires": ("never", -1, [], "9999-99-99"),
+            "timelimit": ("x", [1], [[], {}]),
+            "retries": ("x", []),
+            "compression": ("no-such", "zlib", 1),
+            "origin": ([],),
+        }.items()
+        for value in values
+    ),
+]
+
+
+def test_a_worker_outlives_whatever_is_put_into_its_queue(
+    house: House, client: Client, key: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    for raw in NONSENSE:
+        house.client.lpush(queue.PUMP_QUEUE, raw.encode(errors="surrogatepass"))
+    worker: Worker = request.getfixturevalue("worker")
+    with Receiver() as receiver:
+        sent = {"request": {"url": receiver.url}}
+        assert client.post("/v2/tasks", json=sent, headers=key).status_code == 201
+        eventually(lambda: receiver.received, within=40)
+        eventually(lambda: house.client.llen(queue.PUMP_QUEUE) == 0, within=40)
+    assert worker.process.poll() is None
+    assert "Unrecoverable error" not in worker.log.read_text()
