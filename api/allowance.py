@@ -1,14 +1,20 @@
 """How much a key may ask and a project may have: a rate of requests, and quotas. Off unless set.
 
-All is counted by this process alone, so that it costs a request well under a microsecond: with n processes a key
-may make up to n times its requests. The waiting tasks of a project are looked up every two seconds at most, so a
-quota may be overrun by what two seconds bring.
+Both hold over all API processes of all hosts, and cost a request well under a microsecond most of the time. Of the
+requests that a key may make in a minute a process takes shares, each a sixteenth of what is left; so there are
+never more than the limit, and when shares lie with several processes a key may be refused by one that has none
+left while another still holds a few: at most a sixteenth of the limit for each other process, and one by one
+towards the end. The waiting tasks of a project are counted by the store; a process takes in a sixteenth of the
+room that it saw before it looks again, after two seconds at the latest. With up to sixteen processes no more than
+the quota comes in, but for what two seconds change.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.datastructures import Headers
@@ -17,10 +23,14 @@ from werkzeug.exceptions import TooManyRequests
 from timeball.dispatch import queues, schedules
 from timeball.dispatch.house import House
 from timeball.settings import Settings
+from timeball.store import shares
 
 MINUTE = 60
 LOOK_SECONDS = 2.0
+AGAIN_SECONDS = 0.02
+"""How soon a project's tasks may be counted again: each queue of it has to be asked."""
 FULL_RETRY_SECONDS = 10
+SHARES = 16
 RATE = "timeball.rate"
 """Where a request's environ has the headers that tell of its key's rate."""
 
@@ -43,28 +53,58 @@ class Rate:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._minute = 0
-        self._counts: dict[str, int] = {}
+        self._held: dict[str, _Held] = {}
+        self._lock = threading.Lock()
 
-    def count(self, key_id: str, environ: dict[str, Any]) -> None:
-        """Count a request, and let its answer tell how many are left. Raises TooMany."""
+    def count(self, house: House, key_id: str, environ: dict[str, Any]) -> None:
+        """Count a request, and let its answer tell how many are left. Raises TooMany, StoreUnavailable.
+
+        Again for the same request it does nothing: the short road counts, and may yet lead to the long one.
+        """
+        if RATE in environ:
+            return
         now = int(time.time())
         minute = now // MINUTE
-        if minute != self._minute:
-            self._minute, self._counts = minute, {}
-        counts = self._counts
-        used = counts[key_id] = counts.get(key_id, 0) + 1
         reset = (minute + 1) * MINUTE
+        left = self._take(house, key_id, minute)
         told = (
             ("X-RateLimit-Limit", str(self.limit)),
-            ("X-RateLimit-Remaining", str(max(0, self.limit - used))),
+            ("X-RateLimit-Remaining", str(max(0, left))),
             ("X-RateLimit-Reset", str(reset)),
         )
-        if used > self.limit:
+        if left < 0:
             raise TooMany(
                 f"this API key may make {self.limit} requests a minute: wait until the next one",
                 (*told, ("Retry-After", str(max(1, reset - now)))),
             )
         environ[RATE] = told
+
+    def _take(self, house: House, key_id: str, minute: int) -> int:
+        """Use one request of a key; how many are left as far as this process knows, -1 when there was none."""
+        with self._lock:
+            if minute != self._minute:
+                self._minute, self._held = minute, {}
+            held = self._held.get(key_id)
+            if held is None:
+                held = self._held[key_id] = _Held(0, self.limit)
+            elif held.mine:
+                held.mine -= 1
+                return held.mine + held.left
+        if not held.left:  # all are taken: nobody asks again in this minute
+            return -1
+        # not under the lock: a store that is away would let all wait for one after the other
+        share, left = shares.take(house.client, key_id, minute, self.limit)
+        with self._lock:
+            held.mine, held.left = held.mine + share - (share > 0), left
+            return held.mine + left if share else -1
+
+
+@dataclass(slots=True)
+class _Held:
+    """Of a key's requests in a minute: those that this process has taken, and those that nobody has."""
+
+    mine: int
+    left: int
 
 
 class Quotas:
@@ -72,25 +112,39 @@ class Quotas:
 
     def __init__(self, settings: Settings) -> None:
         self._tasks, self._schedules = settings.quota_waiting_tasks, settings.quota_schedules
-        self._known: dict[str, tuple[float, int]] = {}
+        self._known: dict[str, _Room] = {}
 
     def tasks(self, house: House, project: str, more: int) -> None:
         """Raises TooMany when a project has too many waiting tasks to take more in."""
         if not self._tasks:
             return
-        at, waiting = self._known.get(project, (0.0, 0))
-        now = time.monotonic()
-        if now - at >= LOOK_SECONDS:
-            waiting, at = sum(q.waiting for q in queues.list_queues(house, project)), now
-        if waiting + more > self._tasks:
-            self._known[project] = (at, waiting)
+        room, now = self._known.get(project), time.monotonic()
+        age = LOOK_SECONDS if room is None else now - room.at
+        if (
+            room is None
+            or age >= LOOK_SECONDS
+            or (age >= AGAIN_SECONDS and room.share < more and room.left > 0)
+        ):
+            waiting = sum(queue.waiting for queue in queues.list_queues(house, project))
+            left, age = max(0, self._tasks - waiting), 0.0
+            room = self._known[project] = _Room(now, left, left // SHARES)
+        if more > (room.left if age < AGAIN_SECONDS else room.share):
             raise _full(f"{self._tasks} waiting tasks")
-        self._known[project] = (at, waiting + more)
+        room.share, room.left = room.share - more, room.left - more
 
     def schedules(self, house: House, project: str) -> None:
         """Raises TooMany when a project has all the schedules that it may have."""
         if self._schedules and schedules.count(house, project) >= self._schedules:
             raise _full(f"{self._schedules} schedules")
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many more waiting tasks a project may have, and how many of them this process may take in."""
+
+    at: float
+    left: int
+    share: int
 
 
 def _full(what: str) -> TooMany:

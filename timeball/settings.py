@@ -139,7 +139,7 @@ class Settings:
     key_requests_per_minute: int = _setting(
         kinds.whole(0, 1_000_000_000),
         0,
-        "Requests that one API key may make in a minute of each API process; 0 is no limit.",
+        "Requests that one API key may make in a minute, over all API processes; 0 is no limit.",
     )
     quota_waiting_tasks: int = _setting(
         kinds.whole(0, 1_000_000_000),

@@ -289,7 +289,7 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
         authorization = current.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
         if door.rate is not None:
-            door.rate.count(caller.key_id, current.environ)
+            door.rate.count(door.house, caller.key_id, current.environ)
         if other is not None and caller.pair and id_bytes(path.get("task_id", "")) is None:
             return other(caller, current, **path)
         return verb(Call(caller, current), **path)

@@ -80,7 +80,7 @@ def _guarded(door: Door, verb: Callable[..., Response], scope: Scope) -> Callabl
         authorization = request.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
         if door.rate is not None:
-            door.rate.count(caller.key_id, request.environ)
+            door.rate.count(door.house, caller.key_id, request.environ)
         return verb(caller, request, **path)
 
     return view

@@ -19,6 +19,7 @@ TASK = {"request": {"url": URL}, "delay": "1h"}
 SCHEDULE = {"request": {"url": URL}, "rrule": "FREQ=DAILY"}
 
 Limited = Callable[..., Api]
+At = Callable[[float], None]
 
 
 @pytest.fixture
@@ -67,6 +68,34 @@ def test_a_key_is_told_what_is_left_and_then_to_wait(
     assert api("GET", "/v2/tasks").headers["X-RateLimit-Remaining"] == "2"
 
 
+def test_the_measure_of_a_key_holds_over_all_processes(limited: Limited, at: At) -> None:
+    processes = [limited(key_requests_per_minute=100) for _ in range(3)]
+    well = [0, 0, 0]
+    for turn in range(120):
+        for n, api in enumerate(processes):
+            if turn % (n + 1) == 0:  # some are asked more often than others
+                well[n] += api("GET", "/v2/tasks").status_code == 200
+    assert sum(well) == 100, well
+    assert min(well) > 10, well
+    at(660.0)
+    assert [api("GET", "/v2/tasks").status_code for api in processes] == [200] * 3
+
+
+def test_few_requests_ask_the_store_for_a_share(house: House, at: At) -> None:
+    rate, refused, asked = allowance.Rate(1000), 0, 0
+    before = house.client.info("commandstats")
+    for _ in range(1100):
+        try:
+            rate.count(house, "a-key", {})
+        except allowance.TooMany:
+            refused += 1
+    for name, told in house.client.info("commandstats").items():
+        if name.startswith("cmdstat_eval"):
+            asked += told["calls"] - before.get(name, {"calls": 0})["calls"]
+    assert refused == 100
+    assert 0 < asked < 90
+
+
 def test_a_project_takes_no_more_waiting_tasks_than_its_quota(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +111,13 @@ def test_a_project_takes_no_more_waiting_tasks_than_its_quota(
     later = time.monotonic() + allowance.LOOK_SECONDS
     monkeypatch.setattr(allowance.time, "monotonic", lambda: later)
     assert api("POST", "/v2/tasks", TASK).status_code == 201
+
+
+def test_the_quota_of_a_project_holds_over_all_processes(limited: Limited) -> None:
+    processes = [limited(quota_waiting_tasks=40) for _ in range(4)]
+    well = [api("POST", "/v2/tasks", TASK).status_code for _ in range(15) for api in processes]
+    assert 40 <= well.count(201) <= 45, "what a process sees may be 20 ms old"
+    assert well.count(429) == len(well) - well.count(201)
 
 
 def test_a_project_has_no_more_schedules_than_its_quota(limited: Limited) -> None:

@@ -59,6 +59,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `via:<project>` | string | how the project's calls go out, sealed: proxy, client certificate | until changed |
 | `secrets:<project>` | hash | name to a sealed value that headers of calls may name | until removed |
 | `keys` | hash | id to key record | for ever |
+| `asked:<key>:<minute>` | string | requests of a key that API processes have taken for a minute | 2 minutes |
 | `used` | hash | id of a key to the instant of its last use, right to a minute | for ever |
 | `pid:<name>` | string | name of a project to its id | for ever |
 | `login:<digest>` | string | visitor whom a link to the dashboard lets in, once | 15 minutes |
