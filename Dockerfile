@@ -33,7 +33,9 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/timeball/bin:$PATH TI
 # The folders give the named volumes of docker-compose.yml their owner.
 RUN groupadd --gid 10001 timeball \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin timeball \
-    && install -d -o 10001 -g 10001 -m 0700 /run/timeball /data /var/lib/timeball/exports
+    && install -d -o 10001 -g 10001 -m 0700 /run/timeball /data /var/lib/timeball/exports \
+        /run/roles /run/roles/redis /run/roles/api /run/roles/worker /run/roles/exporter /run/roles/beat \
+        /run/roles/flower
 COPY --from=build /opt/timeball /opt/timeball
 
 USER 10001:10001

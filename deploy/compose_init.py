@@ -3,7 +3,8 @@
     compose_init.py secrets   before Redis starts: the master secret, passwords and Redis's configuration
     compose_init.py key       once Redis answers: the first project and its key, shown in the log
 
-Everything is kept in the volume `secrets`, mode 0600. A second run keeps what the first one made.
+Everything is kept in the volume `secrets`, mode 0600. A second run keeps what the first one made. Each role has
+a volume besides with what it may know: its own user's address of Redis, the master secret if it needs that.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ import secrets
 import sys
 from pathlib import Path
 
+from timeball.store import acl
+
 FOLDER = Path("/run/timeball")
+ROLES = Path("/run/roles")
+"""Holds a folder for each role, and one for Redis."""
 DATA = Path("/data")
+ADDRESS = "redis:6379"
 
 REDIS_CONF = """\
 # Written by compose_init.py at each start; set the variables of .env.example instead.
@@ -28,17 +34,21 @@ save ""
 maxmemory {memory}
 maxmemory-policy noeviction
 tcp-keepalive 60
+# As the embedded store has it, and for its reasons (timeball/up/valkey.py).
+auto-aof-rewrite-min-size 256mb
+hash-max-listpack-entries 64
+rdbcompression no
 """
 
-REDIS_ACL = """\
-user default off ~* &* +@all
-user timeball on >{password} ~* &* +@all -@dangerous +info
-"""
-"""Nobody without a password; and with it nothing that could drop, copy, read or reconfigure all at once.
-
-The default user is off, so no connection gets its rights; but Redis 7.0 loads its append-only file as that user,
-and would leave out every move of ours if it had none.
-"""
+KNOWS = {
+    "redis": ("redis.conf", "redis.acl"),
+    "api": ("secret", "metrics_token"),
+    "worker": ("secret",),
+    "exporter": ("secret",),
+    "beat": ("secret",),
+    "flower": ("flower_password", "flower_login"),
+}
+"""The files of each role, beside `redis_url`."""
 
 
 def keep(name: str, given: str, *, fixed: bool = False) -> str:
@@ -61,24 +71,27 @@ def keep(name: str, given: str, *, fixed: bool = False) -> str:
     return word
 
 
-def write(name: str, text: str) -> None:
+def write(name: str, text: str, folder: Path | None = None) -> None:
     """Put a file in place at once."""
-    beside = FOLDER / f".{name}"
+    folder = folder or FOLDER
+    beside = folder / f".{name}"
     beside.touch(mode=0o600)
     beside.write_text(text)
-    beside.replace(FOLDER / name)
+    beside.replace(folder / name)
 
 
 def make_secrets(environ: dict[str, str]) -> None:
     keep("secret", environ.get("MASTER_SECRET", ""), fixed=True)
     keep("metrics_token", environ.get("METRICS_TOKEN", ""))
-    password = keep("redis_password", environ.get("REDIS_PASSWORD", ""))
-    if set(password) & set("@:/?#%\\\"'"):
+    passwords = {acl.OPERATOR: keep("redis_password", environ.get("REDIS_PASSWORD", ""))}
+    if set(passwords[acl.OPERATOR]) & set("@:/?#%\\\"'"):
         sys.exit(
             "redis_password: letters, digits, - and _ only, since it becomes part of an address"
         )
-    write("redis_url", f"redis://timeball:{password}@redis:6379/0\n")
-    write("redis.acl", REDIS_ACL.format(password=password))
+    for role in acl.ROLES:
+        passwords[role] = keep(f"redis_password_{role}", "")
+    write("redis_url", address(acl.OPERATOR, passwords))
+    write("redis.acl", acl.file(passwords))
     values = {
         "folder": FOLDER,
         "data": DATA,
@@ -88,9 +101,18 @@ def make_secrets(environ: dict[str, str]) -> None:
     write("redis.conf", REDIS_CONF.format(**values))
     password = keep("flower_password", environ.get("FLOWER_PASSWORD", ""))
     write("flower_login", f"timeball:{password}\n")
+    for role, names in KNOWS.items():
+        for name in names:
+            write(name, (FOLDER / name).read_text(), ROLES / role)
+        if role in acl.ROLES:
+            write("redis_url", address(role, passwords), ROLES / role)
     # Redis runs under our own user id: an empty volume would take the owner of Redis's image.
     (DATA / ".timeball").touch()
     print("secrets are in place")
+
+
+def address(user: str, passwords: dict[str, str]) -> str:
+    return f"redis://{user}:{passwords[user]}@{ADDRESS}/0\n"
 
 
 def make_key() -> None:

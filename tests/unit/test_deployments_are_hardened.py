@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from timeball.cli import cli
 from timeball.dispatch.metrics import METRICS
 from timeball.settings import Settings
+from timeball.store import acl
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCUMENTS: list[dict[str, Any]] = list(
@@ -80,7 +81,7 @@ def test_manifests_name_only_settings_that_there_are() -> None:
     assert named
     assert all(known(name) for name in named)
     text = (DEPLOY / "kubernetes/timeball.yaml").read_text()
-    assert "&" not in re.sub(r"#.*|~\* &\*|&&", "", text), "anchors do not cross documents"
+    assert "&" not in re.sub(r"#.*| &[*/]\S*|&&", "", text), "anchors do not cross documents"
 
 
 def test_workers_scale_by_a_metric_that_there_is() -> None:
@@ -92,14 +93,25 @@ def test_workers_scale_by_a_metric_that_there_is() -> None:
 
 
 def test_redis_keeps_what_it_is_given_and_lets_in_only_ours() -> None:
-    [start] = [d["data"]["start.sh"] for d in DOCUMENTS if "start.sh" in d.get("data", {})]
-    for word in ("--appendonly yes", "--maxmemory-policy noeviction", "user default off"):
-        assert word in start
+    [data] = [d["data"] for d in DOCUMENTS if "start.sh" in d.get("data", {})]
+    for word in ("--appendonly yes", "--maxmemory-policy noeviction"):
+        assert word in data["start.sh"]
+    users = acl.file({user: f"@{user}@" for user in (acl.OPERATOR, *acl.ROLES)}).splitlines()
+    assert data["users.acl"].splitlines() == [u for u in users if not u.startswith("user flower")]
     [policy] = [d for d in DOCUMENTS if d["kind"] == "NetworkPolicy"]
     [rule] = policy["spec"]["ingress"]
     [source] = rule["from"]
     [expression] = source["podSelector"]["matchExpressions"]
     assert set(expression["values"]) == set(WORKLOADS) - {"redis"}
+
+
+@pytest.mark.parametrize("role", [name for name in WORKLOADS if name != "redis"])
+def test_a_role_is_given_its_own_password_alone(role: str) -> None:
+    pod = WORKLOADS[role]["spec"]["template"]["spec"]
+    [volume] = [v["secret"] for v in pod["volumes"] if v["name"] == "secret"]
+    keys = {item["key"] for item in volume["items"]}
+    more = {"metrics_token"} if role == "api" else set()
+    assert keys == {f"redis_url_{role}", "secret"} | more
 
 
 def test_the_unit_starts_what_there_is() -> None:
