@@ -36,6 +36,7 @@ NAV = (
     ("hosts", "Hosts", Role.VIEWER),
     ("dead", "Dead", Role.VIEWER),
     ("exports", "Exports", Role.VIEWER),
+    ("project", "Project", Role.VIEWER),
     ("keys", "Keys", Role.ADMIN),
     ("settings", "Settings", Role.ADMIN),
     ("system", "System", Role.VIEWER),

@@ -66,7 +66,7 @@ def add(made: Blueprint, desk: Desk) -> None:
     made.add_url_rule("/login", "sign_in", sign_in, methods=["GET"])
     made.add_url_rule("/login", "with_password", with_password, methods=["POST"])
     made.add_url_rule("/logout", "sign_out", sign_out, methods=["POST"])
-    made.add_url_rule("/project", "choose", choose, methods=["GET"])
+    made.add_url_rule("/choose", "choose", choose, methods=["GET"])
 
 
 def remember_project(answer: Response, project_id: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from api.dashboard import shown
+from api.mergent.dump import is_secret
 from api.mergent.errors import Fault, Rejected
 from timeball.errors import InvalidField
 from timeball.model.retry import Retry, RetryPolicy
+from timeball.model.schedule import Schedule
+from timeball.model.task import Task
 
 
 @dataclass
@@ -26,6 +30,10 @@ class Form:
     def wrong(self, name: str) -> str:
         """What is wrong with a field, as a sentence; empty when nothing is."""
         return "; ".join(self.faults.get(name, ()))
+
+    def has(self, *names: str) -> bool:
+        """Whether one of these fields was filled in, or is wrong."""
+        return any(self[name] or name in self.faults for name in names)
 
     @property
     def rest(self) -> list[str]:
@@ -121,6 +129,45 @@ def retry_typed(retry: Retry | None) -> dict[str, str]:
         "retry.jitter": f"{retry.jitter:g}",
         "retry.max_age": shown.written(retry.max_age) if retry.max_age else "",
     }
+
+
+TOLD = ("on_success", "on_failure", "on_attempt")
+"""The URLs that are told how a task ends."""
+
+
+def told(it: Task | Schedule) -> dict[str, str]:
+    """Who is told of the end, as the form has it."""
+    return {name: getattr(it, name) or "" for name in TOLD}
+
+
+_REQUEST: dict[str, Any] = {"method": "POST", "headers": {}, "body": None}
+"""What a field of a request is when the form leaves it empty."""
+
+
+def differences(
+    before: dict[str, Any], after: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of two wholes in the API's JSON what differs: as it is, and as it will be. `request` goes field by field."""
+    was, now = ({**_REQUEST, **one["request"]} for one in (before, after))
+    names = [k for k, v in after.items() if k != "request" and v != before.get(k)]
+    inner = [k for k, v in now.items() if v != was.get(k)]
+    old, new = ({name: one.get(name) for name in names} for one in (before, after))
+    if inner:
+        old["request"] = {name: was.get(name) for name in inner}
+        new["request"] = {name: now[name] for name in inner}
+    return old, new
+
+
+def audited(changes: dict[str, Any]) -> str:
+    """Changes as the audit log keeps them: without the values of secret headers."""
+    request = changes.get("request", {})
+    if request.get("headers"):
+        shown_headers = {
+            name: "hidden" if is_secret(name) else value
+            for name, value in request["headers"].items()
+        }
+        changes = {**changes, "request": {**request, "headers": shown_headers}}
+    return json.dumps(changes, ensure_ascii=False) if changes else ""
 
 
 def words(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Response, render_template, request, url_for
 
 from api.dashboard import forms, shown
-from api.dashboard.commands import curl
+from api.dashboard.commands import Commands, commands, curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
 from api.mergent.dump import is_secret
@@ -35,7 +35,7 @@ TIMING = ("cron", "rrule", "dtstart", "timezone", "start_at", "end_at", "max_run
 PLAIN = (
     *("name", "description", "queue", "timeout", "overlap", "catch_up", "catch_up_window"),
     *("paused_until", "priority", "concurrency_key", "ordering_key"),
-    *("on_success", "on_failure", "on_attempt"),
+    *forms.TOLD,
 )
 FIELDS = (
     "request.url",
@@ -152,15 +152,13 @@ def act(visit: Visit, schedule_id: str, verb: str) -> Response:
 
 def new(visit: Visit) -> Response:
     """The form for a new schedule."""
-    return _form_page(visit, Form({**dict.fromkeys(FIELDS, ""), "timezone": "UTC"}), None)
+    return _form_page(visit, Form({**dict.fromkeys(FIELDS, ""), "timezone": "UTC"}))
 
 
 def edit(visit: Visit, schedule_id: str) -> Response:
     """The form of a schedule that is there."""
-    wanted = _id(schedule_id)
-    return _form_page(
-        visit, _filled(visit, verbs.get(visit.house, visit.project.id, wanted)), wanted
-    )
+    found = verbs.get(visit.house, visit.project.id, _id(schedule_id))
+    return _form_page(visit, _filled(visit, found), found)
 
 
 def _filled(visit: Visit, it: Schedule) -> Form:
@@ -183,9 +181,7 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "priority": it.priority,
             "concurrency_key": it.concurrency_key or "",
             "ordering_key": it.ordering_key or "",
-            "on_success": it.on_success or "",
-            "on_failure": it.on_failure or "",
-            "on_attempt": it.on_attempt or "",
+            **forms.told(it),
             "overlap": it.overlap,
             "catch_up": it.catch_up,
             "catch_up_window": shown.written(it.catch_up_window),
@@ -225,22 +221,24 @@ def _data(form: Form) -> dict[str, Any]:
     return out
 
 
-def _form_page(visit: Visit, form: Form, schedule_id: str | None, status: int = 200) -> Response:
+def _form_page(
+    visit: Visit, form: Form, edited: Schedule | None = None, status: int = 200
+) -> Response:
     return visit.page(
         "schedule_new.html",
         status,
         form=form,
-        schedule_id=schedule_id,
+        schedule_id=edited and edited.id,
         methods=list(Method),
         overlaps=list(Overlap),
         catch_ups=list(CatchUp),
         priorities=list(Priority),
-        **_previewed(visit, form),
+        **_previewed(visit, form, edited),
     )
 
 
-def _previewed(visit: Visit, form: Form) -> dict[str, Any]:
-    """The next instants of the rule as typed so far, and the command; faults go to the form."""
+def _previewed(visit: Visit, form: Form, edited: Schedule | None) -> dict[str, Any]:
+    """The next instants of the rule as typed so far, and the commands; faults go to the form."""
     found: Preview | None = None
     if form["cron"].strip() or form["rrule"].strip():
         try:
@@ -249,19 +247,36 @@ def _previewed(visit: Visit, form: Form) -> dict[str, Any]:
         except (Rejected, InvalidField) as error:
             if not form.faults:
                 form.reject(error)
-    command = ""
+    shown_as: Commands | None = None
     if form["request.url"].strip():
         try:
-            command = curl(base_url(visit.desk), "schedules", _data(form))
+            shown_as = _commands(visit, form, edited)
         except Rejected as error:
             form.reject(error)
-    return {"preview": found, "command": command}
+    return {"preview": found, "commands": shown_as}
+
+
+def _commands(visit: Visit, form: Form, edited: Schedule | None) -> Commands:
+    """What the form does, over the API. Raises Rejected."""
+    if edited is None:
+        return commands(base_url(visit.desk), "schedules", _data(form))
+    _, changes = _differences(visit, form, edited)
+    return commands(base_url(visit.desk), f"schedules/{edited.id}", changes, "PATCH")
+
+
+def _differences(
+    visit: Visit, form: Form, edited: Schedule
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those fields that a form changes, as the API has them: what they are, and what they will be."""
+    unset: dict[str, Any] = dict.fromkeys((*PLAIN, *TIMING, "tags", "retry"))
+    return forms.differences({**unset, **_data(_filled(visit, edited))}, {**unset, **_data(form)})
 
 
 def preview(visit: Visit) -> Response:
     """The rule in words and its next instants, as typed so far."""
-    form = forms.typed(request.form, FIELDS)
-    values = _previewed(visit, form)
+    form, edit = forms.typed(request.form, FIELDS), request.form.get("edit", "")
+    edited = verbs.get(visit.house, visit.project.id, _id(edit)) if edit else None
+    values = _previewed(visit, form, edited)
     text = render_template("schedule_preview.html", form=form, shown=shown, **values)
     return Response(text, content_type="text/html; charset=utf-8")
 
@@ -270,26 +285,21 @@ def save(visit: Visit, schedule_id: str | None = None) -> Response:
     """Make or change a schedule, or show what is wrong with it."""
     form, house, project = forms.typed(request.form, FIELDS), visit.house, visit.project.id
     reader = ScheduleReader(visit.desk.terms)
+    edited = None if schedule_id is None else verbs.get(house, project, _id(schedule_id))
     try:
         data = _data(form)
-        if schedule_id is None:
+        if edited is None:
             made = verbs.create(house, project, reader.fields(data))
             visit.wrote("create schedule", made.id, after=made.cron or made.rrule or "")
             told = "The schedule is made."
         else:
-            wanted = _id(schedule_id)
-            before = verbs.get(house, project, wanted)
-            made = verbs.update(house, project, wanted, _changes(visit, reader, data, before))
-            visit.wrote(
-                "change schedule",
-                made.id,
-                before.cron or before.rrule or "",
-                made.cron or made.rrule or "",
-            )
+            made = verbs.update(house, project, edited.id, _changes(visit, reader, data, edited))
+            was, now = _differences(visit, form, edited)
+            visit.wrote("change schedule", made.id, forms.audited(was), forms.audited(now))
             told = "The schedule is changed, and its tasks not yet called with it."
     except (Rejected, InvalidField) as error:
         form.reject(error)
-        return _form_page(visit, form, schedule_id, 422)
+        return _form_page(visit, form, edited, 422)
     return visit.go(url_for("dashboard.schedule", schedule_id=made.id), told)
 
 

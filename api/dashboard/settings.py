@@ -1,20 +1,17 @@
-"""Settings of a project, what the installation was told, who may sign in, and the projects themselves."""
+"""What the installation was told, who may sign in, and the projects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from flask import Response, request, url_for
 
-from api.dashboard import queues as queue_pages
 from api.dashboard import shown
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.entry import remember_project
-from timeball.dispatch import hosts
-from timeball.dispatch import queues as verbs
 from timeball.errors import InvalidField, NotFound
 from timeball.model.visitor import Role, Visitor
 from timeball.settings import PREFIX, SECRETS, Settings, sources
@@ -42,15 +39,11 @@ def settings(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, status: int = 200, link: str | None = None) -> Response:
-    house, project = visit.house, visit.project
+    house = visit.house
     rows = _rows(house.settings)
-    limits = verbs.project_limits(house, project.id)
     return visit.page(
         "settings.html",
         status,
-        limits=limits,
-        limits_in_words=queue_pages.limits_in_words(limits),
-        each_host=hosts.default_limit(house, project.id),
         targets=[row for row in rows if row.field in TARGETS],
         keeping=[row for row in rows if row.field in KEEPING],
         rows=[row for row in rows if row.field not in (*TARGETS, *KEEPING)],
@@ -97,39 +90,6 @@ def _without_password(url: str) -> str:
     if "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc="hidden@" + parts.netloc.rpartition("@")[2]))
-
-
-def retries(visit: Visit) -> Response:
-    """Switch the retries of the project on or off."""
-    on = request.form.get("retries") == "on"
-    projects.set_retries(visit.house.client, visit.project.id, on)
-    visit.desk.cache.forget()
-    words = {True: "on", False: "off"}
-    visit.wrote("switch retries", visit.project.name, words[visit.project.retries], words[on])
-    return _done(visit, f"Retries are {words[on]} for tasks that say nothing of their own.")
-
-
-def limits(visit: Visit) -> Response:
-    """Replace the limits of the whole project."""
-    house, project = visit.house, visit.project.id
-    before = verbs.project_limits(house, project)
-    fresh = replace(queue_pages.limits_of_form(), paused=before.paused)
-    verbs.set_limits(house, project, None, fresh)
-    each = queue_pages.number_of_form("each_host")
-    hosts.limit_host(house, project, None, each)
-    words = queue_pages.limits_in_words
-    after = words(fresh) + (f"; {each} at once to each host" if each else "")
-    visit.wrote("limit project", visit.project.name, words(before), after)
-    return _done(visit, f"Limits of the project: {after}.")
-
-
-def rename(visit: Visit) -> Response:
-    """Give the project another name."""
-    before, name = visit.project.name, request.form.get("name", "").strip()
-    projects.rename(visit.house.client, visit.house.vault, visit.project.id, name)
-    visit.desk.cache.forget()
-    visit.wrote("rename project", before, before, name)
-    return _done(visit, f"The project is called {name} now.")
 
 
 def project_create(visit: Visit) -> Response:
@@ -191,9 +151,6 @@ def settings_again(visit: Visit, rest: str) -> Response:
 ROUTES = (
     ("GET", "/settings", "settings", settings, Role.ADMIN),
     ("GET", "/settings/<path:rest>", "settings_again", settings_again, Role.ADMIN),
-    ("POST", "/settings/retries", "set_retries", retries, Role.ADMIN),
-    ("POST", "/settings/limits", "set_project_limits", limits, Role.ADMIN),
-    ("POST", "/settings/name", "rename_project", rename, Role.ADMIN),
     ("POST", "/settings/projects", "project_create", project_create, Role.ADMIN),
     ("POST", "/settings/link", "make_link", link, Role.ADMIN),
     ("POST", "/settings/members", "member_put", member_put, Role.ADMIN),

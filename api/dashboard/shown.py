@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timedelta
 
 from timeball.ids import id_text
@@ -125,6 +126,20 @@ def coarse(seconds: float) -> float:
 def count(value: int) -> str:
     """A number with thin spaces between its thousands."""
     return f"{value:,}".replace(",", "\u2009")
+
+
+def many(value: int, noun: str) -> str:
+    """A number of things: `1 task`, `2 tasks`, `3 retries`, `2 processes`."""
+    if value == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{count(value)} {noun[:-1]}ies"
+    return f"{count(value)} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def shell(value: str) -> str:
+    """A word of a command that people copy."""
+    return shlex.quote(line(value))
 
 
 def size(value: int) -> str:

@@ -36,13 +36,14 @@ FIELDS = (
     "priority",
     "concurrency_key",
     "ordering_key",
+    *forms.TOLD,
 )
 _UNSET: dict[str, Any] = {
     **dict.fromkeys(("name", "timeout", "retry", "priority", "concurrency_key", "ordering_key")),
+    **dict.fromkeys(forms.TOLD),
     "queue": "default",
     "tags": [],
 }
-_UNSET_REQUEST: dict[str, Any] = {"method": "POST", "headers": {}, "body": None}
 """What a field of the API is when the form leaves it empty."""
 
 
@@ -91,6 +92,7 @@ def _filled(visit: Visit, found: Task) -> Form:
             "priority": "" if found.priority is Priority.NORMAL else found.priority,
             "concurrency_key": found.concurrency_key or "",
             "ordering_key": found.ordering_key or "",
+            **forms.told(found),
         }
     )
 
@@ -99,7 +101,7 @@ def _data(form: Form) -> dict[str, Any]:
     """The form as the API's JSON. Raises Rejected."""
     out: dict[str, Any] = {"request": forms.request_of(form)}
     out |= forms.plain(form, ("name", "queue", "delay", "scheduled_for", "timeout"))
-    out |= forms.plain(form, ("concurrency_key", "ordering_key"))
+    out |= forms.plain(form, ("concurrency_key", "ordering_key", *forms.TOLD))
     if form["priority"] not in ("", Priority.NORMAL):
         out["priority"] = form["priority"]
     if form["tags"].strip():
@@ -111,14 +113,12 @@ def _data(form: Form) -> dict[str, Any]:
 
 def _changes(visit: Visit, form: Form, edited: Task) -> dict[str, Any]:
     """What of a task the form changes, as the API's JSON. Raises Rejected."""
-    after, before = (_whole(_data(one)) for one in (form, _filled(visit, edited)))
-    changes = {k: v for k, v in after.items() if k != "request" and v != before.get(k)}
-    request = {k: v for k, v in after["request"].items() if v != before["request"].get(k)}
-    return {**changes, "request": request} if request else changes
+    return _differences(visit, form, edited)[1]
 
 
-def _whole(data: dict[str, Any]) -> dict[str, Any]:
-    return {**_UNSET, **data, "request": {**_UNSET_REQUEST, **data["request"]}}
+def _differences(visit: Visit, form: Form, edited: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+    before, after = ({**_UNSET, **_data(one)} for one in (_filled(visit, edited), form))
+    return forms.differences(before, after)
 
 
 def _commands(visit: Visit, form: Form, edited: Task | None = None) -> Commands | None:
@@ -202,7 +202,7 @@ def save(visit: Visit, task_id: str) -> Response:
     found, form = _editable(visit, task_id), forms.typed(request.form, FIELDS)
     where, dead = url_for("dashboard.task", task_id=task_id), found.state is State.DEAD
     try:
-        sent = _changes(visit, form, found)
+        was, sent = _differences(visit, form, found)
         changes = visit.desk.reader.changes(sent) if sent else {}
         if "headers" in changes.get("request", {}):
             changes["request"]["headers"] = visit.desk.dumper.unhide(
@@ -218,8 +218,8 @@ def save(visit: Visit, task_id: str) -> Response:
     visit.wrote(
         "redrive task" if dead else "change task",
         task_id,
-        before=found.state if dead else "",
-        after=json.dumps(sent, ensure_ascii=False),
+        before=" ".join(filter(None, (found.state if dead else "", forms.audited(was)))),
+        after=forms.audited(sent),
     )
     return visit.go(where, "It is sent again." if dead else "The task is changed.")
 

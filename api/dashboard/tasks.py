@@ -15,7 +15,7 @@ from api.dashboard import charts, shown
 from api.dashboard.bulk import FILTERS, asked_for
 from api.dashboard.commands import commands, curl
 from api.dashboard.desk import Part, Visit, base_url
-from api.dashboard.forms import Form
+from api.dashboard.forms import TOLD, Form
 from api.mergent import lists
 from api.mergent.dump import STATES, effective_retry, is_secret
 from api.mergent.errors import Rejected
@@ -172,6 +172,13 @@ def _try(attempt: Attempt) -> Try:
     )
 
 
+AS_SENT = {
+    **{"name": None, "queue": "default", "priority": "normal"},
+    **dict.fromkeys(("concurrency_key", "ordering_key", *TOLD)),
+}
+"""Fields that a caller sends unless they are as they would be without."""
+
+
 def as_sent(visit: Visit, found: Task) -> dict[str, Any]:
     """What a caller would send to make a task like this one."""
     dumped = visit.desk.dumper.task(found, visit.project.retries)
@@ -181,7 +188,7 @@ def as_sent(visit: Visit, found: Task) -> dict[str, Any]:
         if v not in (None, {}) and (k, v) != ("method", "POST")
     }
     out: dict[str, Any] = {"request": sent}
-    for name, unset in (("name", None), ("queue", "default")):
+    for name, unset in AS_SENT.items():
         if dumped[name] != unset:
             out[name] = dumped[name]
     if found.tags:

@@ -182,7 +182,7 @@ def shoot(product: Product, folder: Path) -> None:
         project, more = fill_chain(product)
         for look in LOOKS:
             page = browser.new_context(storage_state=state, **_look(look)).new_page()
-            page.goto(f"{product.url}/dashboard/project?id={project}")
+            page.goto(f"{product.url}/dashboard/choose?id={project}")
             for name, path in more.items():
                 page.goto(f"{product.url}/dashboard{path}")
                 page.wait_for_timeout(400)

@@ -317,7 +317,7 @@ def test_a_project_that_is_no_chain_is_told_how_to_make_one(
     app: App, house: House, project: Project, browser: Browser
 ) -> None:
     plain = projects.create_project(house.client, house.vault, "plain")
-    browser.get(f"/dashboard/project?id={plain.id}", 303)
+    browser.get(f"/dashboard/choose?id={plain.id}", 303)
     for path in (ALL, NEW, f"{ALL}/sources", f"{ALL}/segments", f"{ALL}/sources/new"):
         assert f"chain-{CHAIN}" in browser.get(path).text
     browser.post(NEW, 404, index="tasks")

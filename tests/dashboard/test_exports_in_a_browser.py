@@ -27,7 +27,7 @@ def signed_in(product: Product, chain: Chain, chromium: Browser, script: bool = 
     page = chromium.new_context(java_script_enabled=script).new_page()
     page.set_default_timeout(SECONDS)
     page.goto(product.command("login", "--data", "data").stdout.strip())
-    page.goto(f"{product.url}/dashboard/project?id={chain.project}")
+    page.goto(f"{product.url}/dashboard/choose?id={chain.project}")
     return page
 
 

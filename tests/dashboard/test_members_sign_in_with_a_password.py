@@ -177,5 +177,11 @@ def test_the_command_line_adds_and_removes(settings: Settings, house: House) -> 
 
 def test_an_operator_changes_no_settings(as_role: Callable[[Role], Browser]) -> None:
     operator = as_role(Role.OPERATOR)
-    for path in ("retries", "limits", "name", "projects", "link", "members", "members/remove"):
-        operator.post(f"/dashboard/settings/{path}", 403, name="x", role="admin", retries="off")
+    paths = ("projects", "link", "members", "members/remove")
+    for path in (
+        *(f"settings/{p}" for p in paths),
+        "project/retries",
+        "project/limits",
+        "project/name",
+    ):
+        operator.post(f"/dashboard/{path}", 403, name="x", role="admin", retries="off")

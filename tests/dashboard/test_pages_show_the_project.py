@@ -215,7 +215,7 @@ def test_projects_are_kept_apart_and_chosen(
 ) -> None:
     task = make(name="of the first")
     other = create_project(house.client, house.vault, "other")
-    browser.get(f"/dashboard/project?id={other.id}", status=303)
+    browser.get(f"/dashboard/choose?id={other.id}", status=303)
     assert "of the first" not in browser.get("/dashboard/tasks").text
     browser.get(page_of(task), status=404)
 

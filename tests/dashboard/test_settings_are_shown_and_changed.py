@@ -22,7 +22,7 @@ from timeball.store.roll import Entry
 def test_retries_are_switched_and_the_log_says_from_what(
     browser: Browser, house: House, project: Project
 ) -> None:
-    assert "Retries are off" in browser.follow("/dashboard/settings/retries", retries="off")
+    assert "Retries are off" in browser.follow("/dashboard/project/retries", retries="off")
     assert not projects.get_project(house.client, house.vault, project.id).retries
     [row] = [r for r in browser.get("/dashboard/audit").text.split("<tr>") if "switch retries" in r]
     assert "<bdi>on</bdi>" in row
@@ -33,14 +33,14 @@ def test_limits_of_the_project_and_of_each_host_are_set(
     browser: Browser, house: House, project: Project
 ) -> None:
     browser.follow(
-        "/dashboard/settings/limits", rate="10", per="1m", burst="3", concurrency="7", each_host="5"
+        "/dashboard/project/limits", rate="10", per="1m", burst="3", concurrency="7", each_host="5"
     )
     found = queues.project_limits(house, project.id)
     assert (found.rate, found.burst, found.concurrency) == (10, 3, 7)
     assert hosts.default_limit(house, project.id) == 5
-    page = browser.get("/dashboard/settings").text
+    page = browser.get("/dashboard/project").text
     assert 'name="each_host" inputmode="numeric" value="5"' in page
-    browser.follow("/dashboard/settings/limits")
+    browser.follow("/dashboard/project/limits")
     assert queues.project_limits(house, project.id) == queues.Limits()
     assert hosts.default_limit(house, project.id) is None
 
@@ -48,15 +48,15 @@ def test_limits_of_the_project_and_of_each_host_are_set(
 def test_a_project_is_renamed_and_another_made(
     browser: Browser, house: House, project: Project
 ) -> None:
-    assert "is called <b>shop" not in browser.follow("/dashboard/settings/name", name="<b>shop</b>")
+    assert "is called <b>shop" not in browser.follow("/dashboard/project/name", name="<b>shop</b>")
     assert projects.find_project(house.client, house.vault, "<b>shop</b>").id == project.id
     assert "Now it needs a key" in browser.follow("/dashboard/settings/projects", name="till")
     made = projects.find_project(house.client, house.vault, "till")
-    assert "of the project <bdi>till" in browser.get("/dashboard/settings").text
-    browser.post("/dashboard/settings/name", 409, name="<b>shop</b>")
+    assert "Project <bdi>till" in browser.get("/dashboard/project").text
+    browser.post("/dashboard/project/name", 409, name="<b>shop</b>")
     browser.post("/dashboard/settings/projects", 422, name="till")
-    browser.client.get(f"/dashboard/project?id={project.id}")
-    assert "of the project <bdi>&lt;b&gt;shop" in browser.get("/dashboard/settings").text
+    browser.client.get(f"/dashboard/choose?id={project.id}")
+    assert "Project <bdi>&lt;b&gt;shop" in browser.get("/dashboard/project").text
     assert made.id != project.id
 
 
@@ -88,8 +88,8 @@ def test_each_setting_is_shown_with_its_source(
 
 
 def test_the_audit_log_is_filtered(browser: Browser, project: Project) -> None:
-    browser.follow("/dashboard/settings/name", name="shop")
-    browser.follow("/dashboard/settings/retries", retries="off")
+    browser.follow("/dashboard/project/name", name="shop")
+    browser.follow("/dashboard/project/retries", retries="off")
 
     def verbs(**asked: str) -> list[str]:
         page = browser.client.get("/dashboard/audit", query_string=asked).text
@@ -109,7 +109,7 @@ def test_older_lines_of_a_filtered_log_are_reached(browser: Browser, house: Hous
     for n in range(130):
         browser.desk.cache.forget()
         browser.client.post(
-            "/dashboard/settings/retries",
+            "/dashboard/project/retries",
             data={"csrf": browser.csrf, "retries": "on" if n % 2 else "off"},
         )
     page = browser.get("/dashboard/audit?what=retries").text
