@@ -133,8 +133,24 @@ def messengers(value: str) -> tuple[str, ...]:
     return urls
 
 
+def traced(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    need("opentelemetry.exporter.otlp.proto.http", "otel")
+    return number
+
+
 def need(package: str, extra: str) -> None:
-    if find_spec(package) is None:
+    """Raises ValueError when a package is not installed; it is not imported."""
+    try:
+        there = find_spec(package) is not None
+    except ModuleNotFoundError:  # nor what it would be in
+        there = False
+    if not there:
         raise ValueError(
             f"needs the extra `{extra}`: pip install 'timeball[{extra}]', or make extras"
         )

@@ -220,6 +220,12 @@ class Settings:
         "Who may read /metrics: whoever sends this as a bearer token, or anybody when it is `open`. "
         "Unset, nobody may, but in development anybody.",
     )
+    trace_share: float | None = _setting(
+        kinds.traced,
+        None,
+        "Tells OpenTelemetry of tasks: of those whose callers are traced, and of so large a share, 0 to 1, of all "
+        "others. Unset, of none. Needs the extra `otel`; OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
+    )
     log_format: str = _setting(
         kinds.choice("auto", "json", "text"),
         "auto",

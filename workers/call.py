@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import pycurl
 
 from timeball import __version__
+from timeball.dispatch.traces import Trace
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
 from timeball.store.via import Via
@@ -57,6 +58,7 @@ class Prepared:
     """How the call goes out where it does not go straight."""
     refused: tuple[Outcome, str] | None = None
     """How and why the call ends without being made."""
+    trace: Trace | None = None  # that is to tell of the call
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from timeball import logs
+from timeball.dispatch.traces import Traces
 from timeball.errors import TimeballError
 from timeball.headers import fill_secrets, named_secrets
 from timeball.ids import id_text
@@ -137,6 +138,8 @@ class _Plan(NamedTuple):
     timeout_ms: int | None
     secret: bool
     """Whether a line names a secret of the project."""
+    traced: bool
+    """Whether the caller's headers have a trace of their own."""
 
 
 @lru_cache(maxsize=512)
@@ -154,23 +157,32 @@ def _plan(raw_spec: bytes) -> _Plan:
         )
         typed = typed or name.lower() == "content-type"
         traced = traced or name.lower() == "traceparent"
-    if "tp" in spec and not traced:
-        lines.append(b"traceparent: " + spec["tp"].encode())
     if not typed:
         lines.append(b"Content-Type:")  # libcurl would say that the body is a form
     lines.append(b"Expect:")
+    if "tp" in spec and not traced:
+        lines.append(b"traceparent: " + spec["tp"].encode())
     url = spec["u"]
     secret = any(named_secrets(value) for _, value in spec.get("h", ()))
     return _Plan(
-        url, host_of(url), spec.get("m", "POST"), spec.get("k"), tuple(lines), spec.get("t"), secret
+        url,
+        host_of(url),
+        spec.get("m", "POST"),
+        spec.get("k"),
+        tuple(lines),
+        spec.get("t"),
+        secret,
+        traced,
     )
 
 
 class Preparer:
     """Makes requests of claimed tasks."""
 
-    def __init__(self, signers: Signers, default_timeout: timedelta) -> None:
-        self._signers = signers
+    def __init__(
+        self, signers: Signers, default_timeout: timedelta, traces: Traces | None = None
+    ) -> None:
+        self._signers, self._traces = signers, traces
         self._timeout_ms = round(default_timeout.total_seconds() * 1000)
         self._now_ms, self._stamp = 0.0, 0
         self._known: dict[tuple[str, str | None], tuple[Signer, Via | None]] = {}
@@ -196,6 +208,9 @@ class Preparer:
             *plan.lines,
         )
         refused = self._fill(claimed, lines) if plan.secret else None
+        trace = None
+        if self._traces is not None and not plan.traced:
+            trace = self._traces.begin(claimed, lines)
         if way is UNREAD:
             refused = Outcome.UNREACHABLE, "how the project's calls go out could not be read"
         return Prepared(
@@ -209,6 +224,7 @@ class Preparer:
             plan.timeout_ms or self._timeout_ms,
             way,
             refused,
+            trace,
         )
 
     def _fill(self, claimed: Claimed, lines: list[bytes]) -> tuple[Outcome, str] | None:

@@ -19,7 +19,7 @@ from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
 from workers.call import Caller
 from workers.prepare import Preparer, Recorder, Signers
-from workers.tell import Teller
+from workers.tell import Teller, trace
 
 HEARTBEAT_SECONDS = 0.5
 FLUSH_SECONDS = 0.005
@@ -64,7 +64,8 @@ class Pump:
         self.queue_calls, self.total_calls = settings.pump_calls, settings.pump_calls_total
         self.idle_seconds = settings.pump_slice.total_seconds()
         self.grace_seconds = settings.stop_grace.total_seconds()
-        self.preparer = Preparer(signers, settings.call_timeout)
+        self.traces = house.traces
+        self.preparer = Preparer(signers, settings.call_timeout, self.traces)
         self.recorder = Recorder(signers, worker)
         self.teller = teller
         self.results: list[Finished] = []
@@ -146,6 +147,8 @@ class Pump:
             self.results.append(self.recorder.record(called, ended_ms))
         if self.teller is not None:
             self.teller.tell(ended, self.results[-len(ended) :])
+        if self.traces is not None:
+            trace(self.traces, ended)
         self.called += len(ended)
 
     def _in_flight(self) -> dict[str, int]:

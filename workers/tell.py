@@ -17,6 +17,7 @@ from celery.events.dispatcher import EventDispatcher
 from kombu.exceptions import OperationalError
 
 from timeball import logs
+from timeball.dispatch.traces import Made, Traces
 from timeball.ids import id_text
 from timeball.model.task import State
 from timeball.store import codec, keys
@@ -146,3 +147,23 @@ def fields_of(told: _Told) -> dict[str, Any]:
         "runtime": told.seconds,
         "result" if _EVENTS[told.state] == "task-succeeded" else "exception": told.how,
     }
+
+
+def trace(traces: Traces, ended: Sequence[Called]) -> None:
+    """Tell OpenTelemetry of those calls that have just ended which are traced."""
+    for called in ended:
+        prepared = called.prepared
+        if prepared.trace is not None:
+            traces.called(
+                Made(
+                    prepared.claimed,
+                    prepared.trace,
+                    prepared.host,
+                    prepared.method,
+                    prepared.started_ms,
+                    called.outcome,
+                    called.status,
+                    called.times_us[4] / 1e6,
+                    called.error,
+                )
+            )

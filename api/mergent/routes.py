@@ -79,8 +79,7 @@ class Tasks:
             return self.spaaza.take(caller, call.request, data)
         key, fingerprint = idempotency(call.request, raw)
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
-        traceparent = call.request.environ.get("HTTP_TRACEPARENT")
-        if traceparent is not None and _TRACEPARENT(traceparent):
+        if traceparent := _traceparent(call.request):
             draft = replace(draft, traceparent=traceparent)
         taken = self._submit(caller, [draft])[0]
         if taken.task is None:
@@ -101,6 +100,7 @@ class Tasks:
             raise Rejected([Fault("", message)])
         caller = call.caller
         key, fingerprint = idempotency(call.request, raw)
+        traceparent = _traceparent(call.request)
         places: list[int] = []
         drafts: list[Draft] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
@@ -116,7 +116,7 @@ class Tasks:
                 wrong[place] = rejected.faults
                 continue
             places.append(place)
-            drafts.append(draft)
+            drafts.append(replace(draft, traceparent=traceparent) if traceparent else draft)
         if not drafts:
             raise Rejected(
                 [
@@ -303,6 +303,12 @@ def task_id_of(text: str) -> bytes:
     if found is None:
         raise NotFound("there is no such task")
     return found
+
+
+def _traceparent(request: Request) -> str | None:
+    """The caller's place in a trace, if it says so and says it right."""
+    told: str | None = request.environ.get("HTTP_TRACEPARENT")
+    return told if told is not None and _TRACEPARENT(told) else None
 
 
 def idempotency(sent: Request, raw: bytes) -> tuple[str | None, str | None]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from celery import Celery
 
 from timeball import queue
+from timeball.dispatch import traces
+from timeball.dispatch.traces import Traces
 from timeball.errors import ConfigError
 from timeball.settings import Settings
 from timeball.store import keys
@@ -24,6 +26,8 @@ class House:
     client: Client
     vault: Vault
     celery: Celery
+    traces: Traces | None = None
+    """What traces, where somebody asked for it."""
 
     @property
     def horizon_ms(self) -> int:
@@ -55,6 +59,7 @@ def open_house(settings: Settings, store_timeout: float = 5.0) -> House:
         client=connect(settings.redis_url, timeout=store_timeout),
         vault=Vault(settings.secret),
         celery=queue.make_app(settings),
+        traces=traces.make(settings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,12 @@ def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitte
     `task` is None only for `Taken.KEY_REUSED`, or when the task it points to was deleted meanwhile.
     Raises StoreUnavailable, after which nothing was promised: the same call may be made again.
     """
-    prefix = house.prefix(project)
+    prefix, traces = house.prefix(project), house.traces
+    began_ns = 0 if traces is None else time.time_ns()
     taken, bells = tasks.submit(house.client, prefix, drafts, house.horizon_ms)
     house.ring(project, bells)
+    if traces is not None:
+        traces.created(began_ns, drafts, taken)
     known = [s.id for s in taken if s.taken in (Taken.REPEATED, Taken.NAMED, Taken.KNOWN)]
     if not known:
         return taken
