@@ -6,11 +6,21 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from timeball.cli import cli
+from timeball.dispatch.house import open_house
+from timeball.model.task import Draft, Request
+from timeball.settings import Settings
+from timeball.signing import Signer, new_secret
+from timeball.store import codec
+from timeball.store.codec import Claimed
 from tools import reference
+from workers.prepare import Preparer, Signers
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
@@ -25,6 +35,29 @@ def test_the_reference_says_what_the_code_says() -> None:
 def test_each_link_leads_to_a_file(page: Path) -> None:
     wrong = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert wrong == []
+
+
+def test_the_page_of_the_command_line_names_every_command() -> None:
+    told = set(
+        re.findall(r"`(?:timeball )?([a-z]+)\b", (ROOT / "docs/reference/cli.md").read_text())
+    )
+    assert set(cli.commands) - told == set()
+
+
+def test_the_page_of_headers_names_every_header_of_ours() -> None:
+    """Whatever our code sends, reads or answers besides what HTTP itself has."""
+    told = (ROOT / "docs/reference/headers.md").read_text().lower()
+    task = Draft("p", Request("https://example.com"), schedule="s", occurrence=datetime.now(UTC))
+    spec = codec.encode_spec(replace(task, traceparent="00-0-0-01"))
+    claimed = Claimed(bytes(16), "p/default", 1, 0, 0.0, 0.0, spec, b"")
+    house = open_house(Settings(secret="x" * 32))
+    signers = Signers(house.client, house.vault)
+    signers.signer = lambda *_: Signer((new_secret(),), "key")  # type: ignore[method-assign]
+    signers.via = lambda *_: None  # type: ignore[method-assign]
+    lines = Preparer(signers, timedelta(seconds=1)).prepare(claimed, 0.0).lines
+    sent = {line.partition(b":")[0].decode().lower() for line in lines if not line.endswith(b":")}
+    assert len(sent) >= 10
+    assert {name for name in sent if f"`{name}`" not in told} == set()
 
 
 def test_the_site_can_be_built_and_asks_no_other_host(tmp_path: Path) -> None:

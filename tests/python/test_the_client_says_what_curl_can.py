@@ -61,6 +61,9 @@ def test_a_task_lives_through_its_verbs(timeball: Timeball) -> None:
     assert timeball.tasks.cancel(made.id).status == "cancelled"
     assert timeball.tasks.cancel(made.id).ended
     assert timeball.tasks.run(made.id).status == "queued"
+    assert timeball.tasks.explain(made.id)["reasons"]
+    with pytest.raises(Conflicting):
+        timeball.tasks.redrive(made.id, delay="1h")
     with pytest.raises(TimeoutError, match="queued"):
         timeball.tasks.wait(made.id, within=0)
     timeball.tasks.delete(made.id)
@@ -78,7 +81,7 @@ def test_many_are_taken_and_wrong_ones_told(timeball: Timeball) -> None:
     good, wrong = timeball.tasks.create_many([task(URL, name="a"), task("nowhere")])
     assert not isinstance(good, Refused)
     assert good.name == "a"
-    assert isinstance(wrong, Refused)
+    assert isinstance(wrong, Invalid)
     assert wrong.faults[0].field == "request.url"
     with pytest.raises(ValueError, match="1000"):
         timeball.tasks.create_many([])
@@ -104,6 +107,9 @@ def test_schedules_and_queues(timeball: Timeball) -> None:
     assert timeball.schedules.pause(made.id).paused
     assert not timeball.schedules.resume(made.id).paused
     assert timeball.schedules.update(made.id, cron="@daily").cron == "@daily"
+    nine, ten = timeball.schedules.preview(made.id, 2)
+    assert ten - nine == timedelta(days=1)
+    assert timeball.schedules.history(made.id) == []
     assert timeball.schedules.run(made.id).url == URL
     timeball.schedules.delete(made.id)
     with pytest.raises(Missing):

@@ -89,12 +89,37 @@ def test_what_is_wrong_is_said_in_words(line: Line) -> None:
     assert isinstance(line.run("tasks", "list").exception, TimeballError)
 
 
+def test_a_schedule_is_made_shown_and_forgotten(line: Line) -> None:
+    words = ["--timezone", "Europe/Paris", "--name", "nine", "--body", "go", "-H", "X-Kind: a"]
+    made = line.json("schedules", "create", URL, "--cron", "0 9 * * *", *words, "--overlap", "skip")
+    assert (made["cron"], made["timezone"], made["overlap"]) == (
+        "0 9 * * *",
+        "Europe/Paris",
+        "skip",
+    )
+    assert made["request"] == {**made["request"], "body": "go", "headers": {"X-Kind": "a"}}
+    assert "0 9 * * *" in line("schedules", "show", "nine")
+    task = line("schedules", "run", "nine").split()[-1]
+    assert [one["id"] for one in line.json("tasks", "list")] == [task]
+    shown = line.json("schedules", "show", "nine")
+    assert shown["id"] == made["id"]
+    assert [(one["outcome"], one["task_id"]) for one in shown["history"]] == [("asked", task)]
+    for wrong in ([], ["--cron", "0 9 * * *", "--rrule", "FREQ=DAILY"]):
+        done = line.run("schedules", "create", URL, *wrong)
+        assert (done.exit_code, "--cron or --rrule" in done.output) == (2, True)
+    done = line.run("schedules", "create", URL, "--cron", "0 99 * * *")
+    assert done.exit_code == 1
+    assert "99" in done.output
+    assert line("schedules", "delete", "nine", input="y\n").endswith("deleted nine\n")
+    assert line.json("schedules", "list") == []
+
+
 def test_dead_tasks_are_sent_again_and_forgotten(line: Line, hand: Pump) -> None:
     ids = [line.json("tasks", "create", URL, "--queue", q)["id"] for q in "aab"]
     for claimed in hand.take(3):
         hand.end(claimed, State.DEAD)
     assert {t["id"] for t in line.json("dead", "list")} == set(ids)
-    assert line("dead", "redrive", "--all", "--queue", "a").endswith("redrove 2\n")
+    assert line("dead", "redrive", "--all", "--queue", "a", "--rate", "50").endswith("redrove 2\n")
     assert [t["id"] for t in line.json("dead", "list")] == [ids[2]]
     assert line("dead", "delete", "--all", input="y\n").endswith("forgot 1\n")
     assert line.json("dead", "list") == []

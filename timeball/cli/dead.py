@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,13 +52,23 @@ _IDS = click.argument("ids", metavar="[ID...]", nargs=-1)
 @_IDS
 @_ALL
 @filters
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.01, 1000),
+    help="So many a second.  [default: as fast as it goes]",
+)
 @data_option
-def redrive(ids: tuple[str, ...], every: bool, data: Path | None, **wanted: Any) -> None:
+def redrive(
+    ids: tuple[str, ...], every: bool, rate: float | None, data: Path | None, **wanted: Any
+) -> None:
     """Send dead tasks again, their retry policy begun afresh."""
     with talking(data) as client:
         chosen = _dead(ids, every, client, wanted)
+        began = time.monotonic()
         with _over(chosen, "redriving") as bar:
-            for task_id in bar:
+            for place, task_id in enumerate(bar):
+                if rate is not None:
+                    time.sleep(max(0.0, began + place / rate - time.monotonic()))
                 client.tasks.run(task_id)
     click.echo(f"redrove {len(chosen)}")
 

@@ -12,6 +12,8 @@ import click
 from timeball.cli import remote
 from timeball.cli.common import data_option
 
+OVERLAPS = ("queue_one", "allow", "skip", "cancel_other")
+
 
 class Remote(remote.Remote):
     """The API, with what is asked of schedules."""
@@ -44,8 +46,12 @@ def schedules() -> None:
     """
 
 
+_JSON = click.option("--json", "as_json", is_flag=True, help="As the API has it.")
+_YES = click.option("--yes", is_flag=True, help="Without asking.")
+
+
 @schedules.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As the API has them.")
+@_JSON
 @data_option
 def list_(as_json: bool, data: Path | None) -> None:
     """List the schedules, newest first, with their next instant."""
@@ -57,6 +63,73 @@ def list_(as_json: bool, data: Path | None) -> None:
         when = "paused" if one["paused"] else one["scheduled_for"] or "ended"
         rule = one["cron"] or one["rrule"].replace("\n", " ")
         click.echo(f"{one['id']}  {when:<24}  {rule:<24}  {one['name'] or one['request']['url']}")
+
+
+@schedules.command()
+@click.argument("url")
+@click.option("--cron", help="A rule such as '0 9 * * 1-5'; with six fields, seconds come first.")
+@click.option("--rrule", help="A rule such as FREQ=WEEKLY;BYDAY=MO; one of both must be given.")
+@click.option("--timezone", help="In which the rule is read, such as Europe/Paris.  [default: UTC]")
+@click.option("--name", help="A name, by which it is found again.")
+@click.option("--method", default="POST", show_default=True, help="The HTTP method.")
+@click.option("--body", help="The body; `@FILE` reads it from a file, `@-` from standard input.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header.")
+@click.option("--queue", help="The queue of its tasks.  [default: default]")
+@click.option("--overlap", type=click.Choice(OVERLAPS), help="When the last still runs.")
+@_JSON
+@data_option
+def create(
+    url: str,
+    method: str,
+    body: str | None,
+    headers: tuple[str, ...],
+    as_json: bool,
+    data: Path | None,
+    **fields: Any,
+) -> None:
+    """Have URL called by a rule."""
+    from timeball.cli.tasks import body_of, headers_of
+    from timeball.client.resources import task
+
+    if (fields["cron"] is None) == (fields["rrule"] is None):
+        raise click.UsageError("give --cron or --rrule")
+    sent = task(url, method=method, body=body_of(body), headers=headers_of(headers), **fields)
+    made = Remote(data)("POST", "/schedules", json=sent)
+    words = f"{made['id']}  next at {made['scheduled_for']}"
+    click.echo(json.dumps(made) if as_json else words)
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME")
+@_JSON
+@data_option
+def show(schedule: str, as_json: bool, data: Path | None) -> None:
+    """Show a schedule, and what became of its last occurrences."""
+    api = Remote(data)
+    path = f"/schedules/{api.id_of(schedule)}"
+    found, history = api("GET", path), api("GET", f"{path}/history")
+    if as_json:
+        click.echo(json.dumps({**found, "history": history}))
+        return
+    for name, value in found.items():
+        if value not in (None, [], {}):
+            click.echo(f"{name:<16}  {value if isinstance(value, str) else json.dumps(value)}")
+    for one in history:
+        click.echo("  ".join(str(value) for value in one.values() if value is not None))
+
+
+@schedules.command()
+@click.argument("schedule", metavar="ID|NAME")
+@_YES
+@data_option
+def delete(schedule: str, yes: bool, data: Path | None) -> None:
+    """Forget a schedule, and its tasks that nobody has claimed."""
+    api = Remote(data)
+    found = api("GET", f"/schedules/{api.id_of(schedule)}")
+    if not yes:
+        click.confirm(f"Forget the schedule {found['name'] or found['id']}?", abort=True)
+    api("DELETE", f"/schedules/{found['id']}")
+    click.echo(f"deleted {schedule}")
 
 
 @schedules.command()
@@ -110,7 +183,6 @@ def preview(schedule: str, n: int, timezone: str, data: Path | None) -> None:
 
 
 _URL = click.option("--url", help="Where calls go that name no URL of their own.")
-_YES = click.option("--yes", is_flag=True, help="Make the changes without asking.")
 _YAML = click.option("--yaml", "as_yaml", is_flag=True, help="Only print them, for `apply`.")
 
 

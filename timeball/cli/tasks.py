@@ -87,6 +87,28 @@ def show_attempts(found: Iterable[Attempt], as_json: bool) -> None:
         )
 
 
+def body_of(text: str | None) -> str | bytes | None:
+    """What --body means: itself, or what `@FILE` or `@-` holds. Raises ClickException."""
+    if text is None or not text.startswith("@"):
+        return text
+    try:
+        content = sys.stdin.buffer.read() if text == "@-" else Path(text[1:]).read_bytes()
+    except OSError as error:
+        raise click.ClickException(f"cannot read {text[1:]}: {error}") from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
+def headers_of(lines: tuple[str, ...]) -> dict[str, str]:
+    """What --header means. Raises BadParameter."""
+    for line in lines:
+        if ":" not in line:
+            raise click.BadParameter(f"{line!r}: a header is NAME:VALUE", param_hint="--header")
+    return {name.strip(): value.strip() for name, _, value in (li.partition(":") for li in lines)}
+
+
 @click.group()
 def tasks() -> None:
     """Make tasks, find them, follow them, take them back.
@@ -125,23 +147,13 @@ def create(
     **fields: Any,
 ) -> None:
     """Have URL called."""
-    if body is not None and body.startswith("@"):
-        content = sys.stdin.buffer.read() if body == "@-" else _read(Path(body[1:]))
-        try:
-            fields["body"] = content.decode()
-        except UnicodeDecodeError:
-            fields["body"] = content
-    elif body is not None:
-        fields["body"] = body
-    split = [header.partition(":") for header in headers]
-    if any(not colon for _, colon, _ in split):
-        raise click.BadParameter("a header is NAME:VALUE", param_hint="--header")
+    fields["body"] = body_of(body)
     if attempts is not None:
         fields["retry"] = {"max_attempts": attempts}
     with talking(data) as client:
         from timeball.client.resources import task
 
-        sent = task(url, headers={n.strip(): v.strip() for n, _, v in split}, tags=tags, **fields)
+        sent = task(url, headers=headers_of(headers), tags=tags, **fields)
         if scheduled_for is not None:
             sent["scheduled_for"] = scheduled_for
         made = client.tasks.send(sent)
@@ -150,13 +162,6 @@ def create(
     click.echo(json.dumps(made.raw) if as_json else f"{made.id}  {made.status}")
     if wait and made.status != "success":
         raise SystemExit(1)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise click.ClickException(f"cannot read {path}: {error}") from None
 
 
 @tasks.command("list")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from timeball.client.errors import Refused
+from timeball.client.errors import Refused, refusal
 from timeball.client.values import Attempt, Schedule, Task
 from timeball.client.wire import Wire
 
@@ -114,7 +114,7 @@ class Tasks:
         if not 1 <= len(wanted) <= BATCH:
             raise ValueError(f"give 1 to {BATCH} tasks, not {len(wanted)}")
         told = self._create("/tasks/batch-create", list(wanted), idempotency_key)
-        return [Task.of(one) if "id" in one else Refused(422, one, None) for one in told]
+        return [Task.of(one) if "id" in one else refusal(422, one, None) for one in told]
 
     def _create(self, path: str, sent: Any, key: str | None) -> Any:
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
@@ -139,6 +139,15 @@ class Tasks:
     def run(self, task_id: str) -> Task:
         """Call now, whatever its state."""
         return Task.of(self._wire("POST", f"/tasks/{task_id}/run").json)
+
+    def redrive(self, task_id: str, **changes: Any) -> Task:
+        """Send a dead task again, changed by fields of the API or not. Raises Conflicting when it is not dead."""
+        return Task.of(self._wire("POST", f"/tasks/{task_id}/redrive", json=changes).json)
+
+    def explain(self, task_id: str) -> dict[str, Any]:
+        """Why it is not called at this moment, and when it will be: `words`, `reasons`, `starts_at`."""
+        found: dict[str, Any] = self._wire("GET", f"/tasks/{task_id}/explain").json
+        return found
 
     def cancel(self, task_id: str) -> Task:
         """Take a queued task back; a second time is no error."""
@@ -197,6 +206,16 @@ class Schedules:
     def resume(self, schedule_id: str) -> Schedule:
         """End a pause."""
         return Schedule.of(self._wire("POST", f"/schedules/{schedule_id}/resume", retry=True).json)
+
+    def preview(self, schedule_id: str, n: int = 10) -> Sequence[datetime]:
+        """Its next instants."""
+        told = self._wire("GET", f"/schedules/{schedule_id}/preview", params={"n": n}).json
+        return [datetime.fromisoformat(one["occurrence"]) for one in told["next"]]
+
+    def history(self, schedule_id: str) -> Sequence[dict[str, Any]]:
+        """Its last 100 occurrences, newest first, and what became of each."""
+        found: list[dict[str, Any]] = self._wire("GET", f"/schedules/{schedule_id}/history").json
+        return found
 
     def run(self, schedule_id: str) -> Task:
         """Make an extra task now."""
