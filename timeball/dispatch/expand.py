@@ -17,7 +17,7 @@ log = logs.get(__name__)
 
 
 def expand(house: House, fence: int) -> float | None:
-    """Make the tasks of occurrences that are due, up to two thousand on each shard.
+    """Make the tasks of occurrences that are due, and of a crowd that soon will be; two thousand a shard at most.
 
     Answers in how many seconds there is more to do (0.0 for at once), None when nothing is foreseen. With an
     old fence nothing is done. Raises StoreUnavailable, after which the same call may be made again.

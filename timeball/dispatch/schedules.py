@@ -151,6 +151,8 @@ def _changed(kept: Kept, changes: Mapping[str, Any], now: datetime) -> tuple[Sch
     if timed:
         new = replace(new, next_at=agenda.next_at(free, rule, now))
     pending = [codec.from_ms(ms) for ms in kept.pending]
+    if timed:  # what was made ahead of its instant is among those that the rule names from now on
+        pending = [at for at in pending if at <= now]
     stays = [
         agenda.occurrence(new, rule, at, Fate.REMADE)
         for at in pending

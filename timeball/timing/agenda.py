@@ -125,7 +125,7 @@ def preview(schedule: Schedule, rule: Rule, first: datetime | None, n: int) -> P
 
 
 def agenda(schedule: Schedule, rule: Rule, now: datetime) -> Agenda:
-    """What to do at `now`, which is not before `schedule.next_at`."""
+    """What to do at `now`; before `schedule.next_at` only if that one is to be made ahead."""
     begin = schedule.next_at
     assert begin is not None
     following = _after(schedule, rule, begin)
