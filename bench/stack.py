@@ -200,9 +200,14 @@ class Stack:
             return {}
         return {role: list(pids) for role, pids in self.said().get("pids", {}).items()}
 
+    @property
+    def redis_url(self) -> str:
+        """Where the store listens."""
+        return str(self._said["redis_url"])
+
     def redis(self) -> redis.Redis:
         """A connection to the store."""
-        url = str(self._said["redis_url"])
+        url = self.redis_url
         if url.startswith("unix://"):
             return redis.Redis(unix_socket_path=urlsplit(url).path)
         return redis.Redis.from_url(url)

@@ -36,7 +36,9 @@ PLAIN = (
     *("name", "description", "queue", "timeout", "overlap", "catch_up", "catch_up_window"),
     *("paused_until", "priority", "concurrency_key", "ordering_key"),
     *forms.TOLD,
+    *("on_failing", "on_recovered"),
 )
+WATCH = ("failing_after", "pause_when_failing")
 FIELDS = (
     "request.url",
     "request.method",
@@ -44,6 +46,7 @@ FIELDS = (
     "request.body",
     "tags",
     *PLAIN,
+    *WATCH,
     *TIMING,
     *forms.RETRY,
 )
@@ -182,6 +185,10 @@ def _filled(visit: Visit, it: Schedule) -> Form:
             "concurrency_key": it.concurrency_key or "",
             "ordering_key": it.ordering_key or "",
             **forms.told(it),
+            "on_failing": it.on_failing or "",
+            "on_recovered": it.on_recovered or "",
+            "failing_after": str(it.failing_after),
+            "pause_when_failing": "yes" if it.pause_when_failing else "no",
             "overlap": it.overlap,
             "catch_up": it.catch_up,
             "catch_up_window": shown.written(it.catch_up_window),
@@ -218,6 +225,10 @@ def _data(form: Form) -> dict[str, Any]:
         out["tags"] = forms.words(form["tags"])
     if retry := forms.retry_of(form):
         out["retry"] = retry
+    if form["failing_after"].strip() not in ("", "3"):
+        out["failing_after"] = forms.number(form, "failing_after")
+    if form["pause_when_failing"] == "yes":
+        out["pause_when_failing"] = True
     return out
 
 
@@ -307,7 +318,7 @@ def _changes(
     visit: Visit, reader: ScheduleReader, data: dict[str, Any], before: Schedule
 ) -> dict[str, Any]:
     """All that the form shows, what was emptied included."""
-    unset: dict[str, Any] = dict.fromkeys((*PLAIN, *TIMING, "tags", "retry"))
+    unset: dict[str, Any] = dict.fromkeys((*PLAIN, *WATCH, *TIMING, "tags", "retry"))
     sent = {"method": "POST", "headers": {}, "body": "", **data["request"]}
     known = before.request.body.decode(errors="replace")
     if sent["body"] == known.replace("\r\n", "\n"):  # a browser writes line ends its own way

@@ -21,6 +21,7 @@ RULE_LIMIT = 10_000
 """Longer rules are not even looked at; the rule's own limits are tighter."""
 PREVIEW_DEFAULT, PREVIEW_MOST = 5, 100
 MOST_RUNS = 2**31 - 1
+FAILING_AFTER, MOST_FAILURES = 3, 100
 DEFAULT_LIMIT, MOST_LIMIT = 100, 1000
 
 _NONE = timedelta()
@@ -218,6 +219,30 @@ class ScheduleSchema(RuleSchema, ApartSchema):
         lambda value, terms: rules.callback(value, "on_attempt", terms.policy),
         "Ours: the same for every attempt, whatever its end.",
         {"type": ["string", "null"]},
+    )
+    on_failing = Ruled(
+        lambda value, terms: rules.callback(value, "on_failing", terms.policy),
+        "Ours: a URL that is called once `failing_after` of its tasks in a row have failed for good.",
+        {"type": ["string", "null"]},
+    )
+    on_recovered = Ruled(
+        lambda value, terms: rules.callback(value, "on_recovered", terms.policy),
+        "Ours: the same once a task has succeeded after that.",
+        {"type": ["string", "null"]},
+    )
+    failing_after = Ruled(
+        lambda value, _: (
+            FAILING_AFTER
+            if value is None
+            else rules.whole(value, "failing_after", 1, MOST_FAILURES)
+        ),
+        f"Ours: so many failures in a row, {FAILING_AFTER} unless said.",
+        {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_FAILURES},
+    )
+    pause_when_failing = Ruled(
+        _flag("pause_when_failing"),
+        "Ours: then the schedule is also paused; resumed, it is after each failure until a task succeeds.",
+        {"type": ["boolean", "null"]},
     )
 
     def __init__(self, terms: Terms | None = None, **options: Any) -> None:

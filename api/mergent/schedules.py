@@ -190,6 +190,10 @@ class Schedules:
             "on_success": schedule.on_success,
             "on_failure": schedule.on_failure,
             "on_attempt": schedule.on_attempt,
+            "on_failing": schedule.on_failing,
+            "on_recovered": schedule.on_recovered,
+            "failing_after": schedule.failing_after,
+            "pause_when_failing": schedule.pause_when_failing,
         }
 
 

@@ -166,6 +166,10 @@ SHAPES: dict[str, Shape] = {
         concurrency_key=maybe(text("Ours: of its tasks.")),
         ordering_key=maybe(text("Ours: of its tasks.")),
         **_CALLBACKS,
+        on_failing=maybe(text("Ours: the URL that is told.")),
+        on_recovered=maybe(text("Ours: the URL that is told.")),
+        failing_after=whole("Ours: failures in a row."),
+        pause_when_failing=flag("Ours."),
     ),
     "Occurrence": thing(
         "Ours: one instant of a schedule, and what became of it.",

@@ -165,6 +165,30 @@ def test_tasks_of_a_schedule_tell_as_it_says(
     assert {said["task"]["schedule"] for _, said in made(house, project)} == {schedule["id"]}
 
 
+def test_what_follows_when_a_schedule_fails_is_shown_changed_and_checked(api: Api) -> None:
+    hooks = {
+        "on_failing": "https://example.com/failing",
+        "on_recovered": "https://example.com/recovered",
+        "failing_after": 5,
+        "pause_when_failing": True,
+    }
+    sent = {"request": {"url": "https://example.com/"}, "cron": "0 0 1 1 *"}
+    made = api("POST", "/v2/schedules", {**sent, **hooks}).json
+    assert {name: made[name] for name in hooks} == hooks
+    path = f"/v2/schedules/{made['id']}"
+    changed = api("PATCH", path, dict.fromkeys(hooks)).json
+    assert [changed[name] for name in hooks] == [None, None, 3, False]
+    for name, wrong in (
+        ("on_failing", "http://10.0.0.1:1/"),
+        ("on_recovered", 7),
+        ("failing_after", 0),
+        ("failing_after", 101),
+        ("pause_when_failing", "yes"),
+    ):
+        answer = api("PATCH", path, {name: wrong})
+        assert (answer.status_code, params(answer)) == (422, [name])
+
+
 def test_many_are_made_in_steps(
     api: Api,
     pump: Pump,

@@ -69,6 +69,9 @@ def test_the_form_has_all_that_the_api_has(
         "priority": "high",
         "concurrency_key": "shop 7",
         "on_failure": "https://example.com/failed",
+        "on_failing": "https://example.com/failing",
+        "failing_after": "17",
+        "pause_when_failing": "yes",
         "paused_until": "2030-01-01T00:00:00Z",
     }
     where = browser.post("/dashboard/schedules/new", **fields).headers["Location"]
@@ -76,6 +79,8 @@ def test_the_form_has_all_that_the_api_has(
     assert made.window == Share(25)
     assert (made.priority, made.concurrency_key) == ("high", "shop 7")
     assert made.on_failure == "https://example.com/failed"
+    assert made.on_failing == "https://example.com/failing"
+    assert (made.failing_after, made.pause_when_failing) == (17, True)
     assert made.retry is not None
     assert made.retry.max_attempts == 7
     page = browser.get(f"{where}/edit").text
@@ -89,7 +94,7 @@ def test_the_form_has_all_that_the_api_has(
     browser.post(f"{where}/edit", **emptied)
     now = schedules.get(house, project.id, made.id)
     assert (now.retry, now.concurrency_key, now.on_failure, now.paused_until) == (None,) * 4
-    assert now.priority == "normal"
+    assert (now.priority, now.failing_after, now.pause_when_failing) == ("normal", 3, False)
 
 
 def test_the_list_shows_past_runs(browser: Browser, house: House, project: Project) -> None:

@@ -250,6 +250,10 @@ def test_all_fields_come_back_as_they_went_in(world: World) -> None:
         "tags": ("a", "b"),
         "key_id": "k1",
         "queue": "q",
+        "on_failing": "https://example.com/f",
+        "on_recovered": "https://example.com/r",
+        "failing_after": 7,
+        "pause_when_failing": True,
     }
     kept = world.get(world.make(**fields))
     assert {name: getattr(kept, name) for name in fields} == fields

@@ -65,7 +65,7 @@ def test_an_rrule_without_a_start_fires_at_once_and_its_task_has_three_attempts(
     world.beat()
     [task] = api("GET", "/v2/tasks").json
     assert task["retry"] == {"max_attempts": 3, "waits": [0, 5]}
-    assert task["scheduled_for"].startswith("2027-03-01T12:00:00")
+    assert task["scheduled_for"].startswith("2027-03-01T12:00:")
     assert task["status"] == "queued"
 
 

@@ -29,6 +29,8 @@ _UNSET = {
     "window": 0,
     "priority": "normal",
     "tags": [],
+    "failing_after": 3,
+    "pause_when_failing": False,
 }
 """What null or absence means, where it is not null."""
 

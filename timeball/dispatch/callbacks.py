@@ -1,4 +1,4 @@
-"""Telling of the ends of tasks: a task's `on_success`, `on_failure` and `on_attempt`.
+"""Telling of the ends of tasks: a task's `on_success`, `on_failure` and `on_attempt`; a schedule's `on_failing`.
 
 The move that ends an attempt writes it into the outbox; the leading beat makes a call of ours of it, which is a
 task like any other: signed, tried again, shown. Its id follows from the attempt, so that it is made once, however
@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from timeball import logs
-from timeball.dispatch import intake
+from timeball.dispatch import failing, intake
+from timeball.dispatch.failing import Turn
 from timeball.dispatch.house import House
 from timeball.errors import StoreFull
 from timeball.ids import id_text, stamp_id
@@ -59,10 +60,15 @@ def deliver(house: House, fence: int) -> bool:
 def _make(house: House, prefix: str, ended: list[Ended]) -> None:
     found = {t.id: t for t in tasks.get_many(house.client, prefix, [e.task_id for e in ended])}
     by_project: dict[str, list[Draft]] = {}
-    for entry in ended:
-        task = found.get(entry.task_id)  # None: it was deleted at this moment
-        if task is not None:
-            by_project.setdefault(task.project, []).extend(_drafts(task, entry))
+    ends = [
+        (found[e.task_id], e) for e in ended if e.task_id in found
+    ]  # but those deleted just now
+    for task, entry in ends:
+        by_project.setdefault(task.project, []).extend(_drafts(task, entry))
+    for place, turn in failing.turns(house, prefix, [(task, e.state) for task, e in ends]):
+        if turn.url is not None:
+            task, entry = ends[place]
+            by_project.setdefault(task.project, []).append(_of_turn(task, entry, turn))
     for project, drafts in by_project.items():
         intake.submit(house, project, drafts)
         log.debug("callbacks were made", project=project, callbacks=len(drafts))
@@ -75,20 +81,30 @@ def _drafts(task: Task, ended: Ended) -> Iterator[Draft]:
         ("task.failed", task.on_failure, ended.state is State.DEAD),
     )
     for event, url, holds in wanted:
-        if url is None or not holds:
-            continue
-        yield Draft(
-            project=task.project,
-            queue=QUEUE,
-            id=_id(task, ended, event),
-            key_id=task.key_id,
-            request=Request(
-                url,
-                headers=(("Content-Type", "application/json"),),
-                body=orjson.dumps(message(task, ended, event)),
-                body_kind=BodyKind.JSON,
-            ),
-        )
+        if url is not None and holds:
+            yield _draft(task, ended, event, url, message(task, ended, event))
+
+
+def _of_turn(task: Task, ended: Ended, turn: Turn) -> Draft:
+    one = turn.schedule
+    said = {"id": one.id, "name": one.name, "failures": turn.row, "pauses": one.pause_when_failing}
+    text = {**message(task, ended, turn.event), "schedule": said}
+    return _draft(task, ended, turn.event, turn.url or "", text)
+
+
+def _draft(task: Task, ended: Ended, event: str, url: str, said: dict[str, Any]) -> Draft:
+    return Draft(
+        project=task.project,
+        queue=QUEUE,
+        id=_id(task, ended, event),
+        key_id=task.key_id,
+        request=Request(
+            url,
+            headers=(("Content-Type", "application/json"),),
+            body=orjson.dumps(said),
+            body_kind=BodyKind.JSON,
+        ),
+    )
 
 
 def _id(task: Task, ended: Ended, event: str) -> bytes:

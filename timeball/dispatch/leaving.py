@@ -95,6 +95,10 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
             on_success=schedule.on_success,
             on_failure=schedule.on_failure,
             on_attempt=schedule.on_attempt,
+            on_failing=schedule.on_failing,
+            on_recovered=schedule.on_recovered,
+            failing_after=schedule.failing_after,
+            pause_when_failing=schedule.pause_when_failing,
         ),
     }
 

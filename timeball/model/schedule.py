@@ -74,7 +74,8 @@ class Schedule:
 
     `next_at` is the first occurrence that has not been seen to, None when there is none or it is paused;
     `runs` counts those that became tasks or wait to; `rev` grows with every change. `last` is the end that
-    the rule's own COUNT or UNTIL gives, kept so that it is counted once.
+    the rule's own COUNT or UNTIL gives, kept so that it is counted once. When `failing_after` tasks in a row have
+    died the schedule is failing, until one succeeds.
     """
 
     id: str
@@ -103,6 +104,10 @@ class Schedule:
     on_success: str | None = None
     on_failure: str | None = None
     on_attempt: str | None = None
+    on_failing: str | None = None
+    on_recovered: str | None = None
+    failing_after: int = 3
+    pause_when_failing: bool = False
     priority: Priority = Priority.NORMAL
     concurrency_key: str | None = None
     ordering_key: str | None = None
@@ -111,6 +116,12 @@ class Schedule:
     next_at: datetime | None = None
     runs: int = 0
     rev: int = 0
+
+    @property
+    def watches(self) -> bool:
+        """Whether something follows when its tasks die one after the other."""
+        told = self.on_failing is not None or self.on_recovered is not None
+        return told or self.pause_when_failing
 
 
 @dataclass(frozen=True, slots=True)

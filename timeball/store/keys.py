@@ -39,6 +39,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `sp:<schedule>` | list | ids of its tasks that may be unclaimed, if they may overlap | as the record |
 | `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
 | `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
+| `sf:<schedule>` | list | how its last 128 tasks ended, newest first, if it watches for deaths | as the record |
 | `next` | zset | schedules by the instant of their next occurrence | until deleted |
 | `outbox` | list | ends of tasks and attempts of which somebody is to be told (see outbox) | until told |
 | `ended` | set | schedules whose waiting occurrence may begin now | milliseconds |

@@ -27,6 +27,7 @@ task, length of lane, of rule, of spec, of body. The same layout is in lua/_sche
 
 VERSION = 1
 PAUSED = 1
+FAILING_AFTER = 3
 OVERLAPS = (Overlap.QUEUE_ONE, Overlap.ALLOW, Overlap.SKIP, Overlap.CANCEL_OTHER)
 FATES = (
     Fate.MADE,
@@ -66,6 +67,8 @@ def encode(schedule: Schedule) -> bytes:
         schedule=schedule.id,
     )
     flags, window = codec.flags_of(draft), schedule.window
+    if schedule.watches:
+        flags |= codec.TELLS
     rule: dict[str, Any] = {
         "n": schedule.name,
         "de": schedule.description,
@@ -81,6 +84,10 @@ def encode(schedule: Schedule) -> bytes:
         "w": None if isinstance(window, Share) else _span(window) or None,
         "wp": window.percent if isinstance(window, Share) else None,
         "l": _ms(schedule.last),
+        "of": schedule.on_failing,
+        "or": schedule.on_recovered,
+        "fa": schedule.failing_after if schedule.failing_after != FAILING_AFTER else None,
+        "pf": schedule.pause_when_failing or None,
     }
     text = orjson.dumps({name: value for name, value in rule.items() if value is not None})
     spec = codec.encode_spec(_anonymous(draft))
@@ -179,6 +186,10 @@ def decode_rule(schedule_id: str, record: bytes) -> Schedule:
         catch_up_window=_HOUR if window is None else timedelta(milliseconds=window),
         window=_window(rule),
         last=_instant(rule.get("l")),
+        on_failing=rule.get("of"),
+        on_recovered=rule.get("or"),
+        failing_after=rule.get("fa", FAILING_AFTER),
+        pause_when_failing=rule.get("pf", False),
         next_at=_instant(head[7] or None),
         runs=head[5],
         rev=head[4],

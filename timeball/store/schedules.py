@@ -134,6 +134,14 @@ def delete(client: Client, prefix: str, project: str, schedule_id: str) -> bool:
     return bool(call(client, "unschedule", prefix, [schedule_id, project]))
 
 
+def row(client: Client, prefix: str, schedule_id: str, task_id: bytes, *, died: bool) -> int:
+    """Note how a task ended, and count those that died in a row with it, or before one that succeeded.
+
+    -1 when there is no such schedule.
+    """
+    return int(call(client, "row", prefix, [schedule_id, task_id, "1" if died else "0"]))
+
+
 def history(client: Client, prefix: str, project: str, schedule_id: str) -> list[Occurrence]:
     """The last 100 occurrences with what became of each, newest first. Raises NotFound."""
     read(client, prefix, project, schedule_id)

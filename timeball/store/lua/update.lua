@@ -40,7 +40,8 @@ local spec, delay = ARGV[9], tonumber(ARGV[6])
 h.due = math.floor((ARGV[5] == '' and now or tonumber(ARGV[5])) + delay)
 if delay > 0 then spec = plan(spec, h.due) end
 h.lane, h.lane_len, h.spec_len, h.body_len = ARGV[4], #ARGV[4], #spec, #ARGV[10]
-h.flags = bit.bor(bit.band(h.flags, EARLIER), tonumber(ARGV[11]))
+local stays = bit.band(h.flags, OCCURRENCE) > 0 and EARLIER + TELLS or EARLIER -- a schedule counts
+h.flags = bit.bor(bit.band(h.flags, stays), tonumber(ARGV[11]))
 record = pack_head(h) .. ARGV[4] .. spec .. ARGV[10]
 redis.call('SET', key, record)
 redis.call('ZADD', P .. 'idx:' .. base_of(h.lane), 0, id)
