@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, secti
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110, section 5.5
 
 
-SECRET_NAME = r"[A-Z][A-Z0-9_]{0,63}"  # noqa: S105
+SECRET_NAME = r"[A-Z][A-Z0-9_]{0,63}"  # noqa: S105 - what names look like
 _SECRET = re.compile(r"\{\{ *secret\.(" + SECRET_NAME + r") *\}\}")
 _SECRET_ALONE = re.compile(r"(?:[A-Za-z-]+ )?\{\{ *secret\.[A-Z0-9_]+ *\}\}").fullmatch
 

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 
 from timeball.errors import InvalidField
 
-SECRET_PREFIX = "whsec_"  # noqa: S105
+SECRET_PREFIX = "whsec_"  # noqa: S105 - how all begin
 TOLERANCE = timedelta(minutes=5)
 """How far a signed timestamp may lie from the receiver's clock, either way."""
 

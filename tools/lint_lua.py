@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luaparser import ast, astnodes  # type: ignore[import-untyped]
+from luaparser import ast, astnodes  # type: ignore[import-untyped]  # it tells no types
 
 MAX_COLUMNS = 100
 HEAD = "_head.lua"
@@ -153,25 +153,25 @@ class Reader:
                     self.visit(child)
         self.line = before
 
-    def visit_Chunk(self, node: Any) -> None:  # noqa: N802
+    def visit_Chunk(self, node: Any) -> None:
         with self.scope(top=True):
             self.visit(node.body.body)
 
-    def visit_Block(self, node: Any) -> None:  # noqa: N802
+    def visit_Block(self, node: Any) -> None:
         with self.scope():
             self.visit(node.body)
 
-    def visit_Repeat(self, node: Any) -> None:  # noqa: N802
+    def visit_Repeat(self, node: Any) -> None:
         with self.scope():  # the condition sees the locals of the body
             self.visit(node.body.body)
             self.visit(node.test)
 
-    def visit_LocalAssign(self, node: Any) -> None:  # noqa: N802
+    def visit_LocalAssign(self, node: Any) -> None:
         self.visit(node.values)
         for target in node.targets:
             self.declare(target)
 
-    def visit_Assign(self, node: Any) -> None:  # noqa: N802
+    def visit_Assign(self, node: Any) -> None:
         self.visit(node.values)
         for target in node.targets:
             self.assign(target)
@@ -182,26 +182,26 @@ class Reader:
         elif not self.find(target.id):
             self.fault(f"{target.id} = ... writes a global: say local")
 
-    def visit_Fornum(self, node: Any) -> None:  # noqa: N802
+    def visit_Fornum(self, node: Any) -> None:
         self.visit([node.start, node.stop, node.step])
         self.enter([node.target], node.body)
 
-    def visit_Forin(self, node: Any) -> None:  # noqa: N802
+    def visit_Forin(self, node: Any) -> None:
         self.visit(node.iter)
         self.enter(node.targets, node.body)
 
-    def visit_LocalFunction(self, node: Any) -> None:  # noqa: N802
+    def visit_LocalFunction(self, node: Any) -> None:
         self.declare(node.name)
         self.enter(node.args, node.body)
 
-    def visit_Function(self, node: Any) -> None:  # noqa: N802
+    def visit_Function(self, node: Any) -> None:
         self.assign(node.name)
         self.enter(node.args, node.body)
 
-    def visit_AnonymousFunction(self, node: Any) -> None:  # noqa: N802
+    def visit_AnonymousFunction(self, node: Any) -> None:
         self.enter(node.args, node.body)
 
-    def visit_Method(self, node: Any) -> None:  # noqa: N802
+    def visit_Method(self, node: Any) -> None:
         self.visit(node.source)
         with self.scope():
             self.scopes[-1]["self"] = Local("self", self.line, read=True)
@@ -213,7 +213,7 @@ class Reader:
                 self.declare(name)
             self.visit(body.body)
 
-    def visit_Name(self, node: Any) -> None:  # noqa: N802
+    def visit_Name(self, node: Any) -> None:
         local = self.find(node.id)
         if local:
             local.read = True
@@ -222,7 +222,7 @@ class Reader:
         elif node.id not in GLOBALS:
             self.fault(f"{node.id} is not defined")
 
-    def visit_Index(self, node: Any) -> None:  # noqa: N802
+    def visit_Index(self, node: Any) -> None:
         self.visit(node.value)
         if node.notation is astnodes.IndexNotation.SQUARE:
             self.visit(node.idx)
@@ -231,16 +231,16 @@ class Reader:
             if members and node.idx.id not in members.split():
                 self.fault(f"{node.value.id}.{node.idx.id} is not in Redis's Lua 5.1")
 
-    def visit_Invoke(self, node: Any) -> None:  # noqa: N802
+    def visit_Invoke(self, node: Any) -> None:
         self.visit(node.source)
         self.visit(node.args)
 
-    def visit_Field(self, node: Any) -> None:  # noqa: N802
+    def visit_Field(self, node: Any) -> None:
         if node.between_brackets:
             self.visit(node.key)
         self.visit(node.value)
 
-    def visit_String(self, node: Any) -> None:  # noqa: N802
+    def visit_String(self, node: Any) -> None:
         if node.delimiter is not astnodes.StringDelimiter.DOUBLE_SQUARE:
             for escape in re.findall(r"\\(?:\\|([^\\]))", node.raw, re.DOTALL):
                 if escape and escape not in "abfnrtv\"'\n0123456789":

@@ -12,11 +12,11 @@ from api.mergent import rules
 from api.mergent.dump import STATES, STATUS, instant
 from api.mergent.errors import Fault, Rejected
 from api.mergent.schemas import Ruled, Strict, load
-from timeball.egress import URL_LIMIT
 from timeball.errors import InvalidField
 from timeball.ids import id_bytes
 from timeball.model.task import State
 from timeball.store.lists import Filter
+from timeball.urls import URL_LIMIT
 
 DEFAULT_LIMIT = 100
 MOST_LIMIT = 1000

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from flask import Blueprint, Request, Response, request
@@ -285,7 +285,7 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
     """The verb behind the door: its caller must hold a key with the scope."""
 
     def view(**path: str) -> Response:
-        current = request._get_current_object()  # type: ignore[attr-defined]
+        current: Request = cast(Any, request)._get_current_object()
         authorization = current.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
         if door.rate is not None:

@@ -74,7 +74,7 @@ class Ruled(fields.Field[Any]):
     Null goes to the rule like any other value, since for most fields it means "as if absent".
     """
 
-    default_error_messages = {"required": "is required"}  # noqa: RUF012
+    default_error_messages = {"required": "is required"}  # noqa: RUF012 - marshmallow's
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ def test_a_key_is_made_shown_once_and_ended(api: Api, app: object) -> None:
     ).get_json()
     assert (made["scopes"], made["label"], made["revoked_at"]) == (["read"], "till", None)
     assert made["expires_at"] is not None
-    other = Api(app, made["key"])  # type: ignore[arg-type]
+    other = Api(app, made["key"])
     assert other("GET", "/v2/tasks").status_code == 200
     assert other("POST", "/v2/tasks", {}).status_code == 403
     assert other("GET", "/v2/keys").status_code == 403

@@ -50,6 +50,6 @@ def test_a_foreign_running_task_is_in_no_list(
     api: Api, api_of: Callable[..., Api], pump: object
 ) -> None:
     api.create()
-    pump.take()  # type: ignore[attr-defined]
+    pump.take()
     assert len(api("GET", "/tasks", query={"status": "working"}).json) == 1
     assert api_of("other")("GET", "/tasks", query={"status": "working"}).json == []

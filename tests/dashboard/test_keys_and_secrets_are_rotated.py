@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.api.conftest import Api
-from tests.conftest import environment
+from tests.conftest import environment, eventually
 from tests.dashboard.conftest import Browser
 from timeball.dispatch.house import House
 from timeball.errors import Conflict, InvalidField
@@ -106,7 +106,10 @@ def test_calls_carry_both_signatures_until_the_grace_is_over(
     for one in live:  # by the library that receivers use
         assert Webhook(one.secret).verify(body, headers) == {"hello": 1}
 
-    time.sleep(0.35)  # the grace is by the wall clock
+    def over() -> bool:  # the grace is by the wall clock
+        return len(rotation.signing_secrets(house.client, house.vault, project.id)) == 1
+
+    eventually(over)
     [left] = rotation.signing_secrets(house.client, house.vault, project.id)
     assert left.secret == live[0].secret
     assert projects.get_project(house.client, house.vault, project.id).signing_secrets == (

@@ -69,12 +69,12 @@ def rows(count: int = 400) -> list[Row]:
                 id=i,
                 chain_id=STRANGER if i % 3 == 0 else CHAIN,
                 country=TEXTS[i % len(TEXTS)],
-                points=some(chance.randrange(-5, 20)),  # type: ignore[arg-type]
-                amount=some(Decimal(chance.randrange(-20, 160)) / 4),  # type: ignore[arg-type]
-                score=some(chance.randrange(-8, 40) / 4),  # type: ignore[arg-type]
-                active=some(chance.random() < 0.5),  # type: ignore[arg-type]
-                created_at=some(at),  # type: ignore[arg-type]
-                born=some(date(2026, 5, 20) + timedelta(days=chance.randrange(-3, 12))),  # type: ignore[arg-type]
+                points=some(chance.randrange(-5, 20)),
+                amount=some(Decimal(chance.randrange(-20, 160)) / 4),
+                score=some(chance.randrange(-8, 40) / 4),
+                active=some(chance.random() < 0.5),
+                created_at=some(at),
+                born=some(date(2026, 5, 20) + timedelta(days=chance.randrange(-3, 12))),
                 deleted_at=NOW if i % 10 == 0 else None,
             )
         )
@@ -190,4 +190,4 @@ def source(url: str, style: str, **changes: object) -> Source:
         "times": times.get(style) or Times(style),
         "prefix": "User",
     }
-    return Source(**values | changes)  # type: ignore[arg-type]
+    return Source(**values | changes)

@@ -400,7 +400,7 @@ def test_a_reader_sees_the_whole_file_or_none(big: Source, out: Path) -> None:
 def test_a_retry_exports_the_same_window(place: Callable[[str], Source], out: Path) -> None:
     """Relative rules count from the run's instant, not from the clock."""
     rule = {"field_name": "created_at", "field_type": "date", "operator": "relative_less_than"}
-    rule |= {"time_factor": "day", "time_amount": 1}  # type: ignore[dict-item]
+    rule |= {"time_factor": "day", "time_amount": 1}
     whole = {"index": "users", "join": "all", "chain_id": CHAIN, "rules": [rule]}
     plan = replace(PLAN, segment=json.dumps(whole))
     source = replace(place("sqlite-spaced"), order_by=("id",))

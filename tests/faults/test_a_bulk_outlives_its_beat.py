@@ -30,7 +30,7 @@ def test_a_bulk_outlives_its_beat(tmp_path: Path) -> None:
             return found
 
         for share in (0.2, 0.6):
-            eventually(lambda share=share: now()["done"] > TASKS * share, within=60)  # type: ignore[misc]
+            eventually(lambda share=share: now()["done"] > TASKS * share, within=60)
             for pid in product.pids("beat"):
                 os.kill(pid, signal.SIGKILL)
         eventually(lambda: now()["status"] == "done", within=60)

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from bench.load import Client
 from bench.stack import Stack
+from tests.conftest import eventually
 from tests.faults.ledger import Account, Kill, Ledger
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -44,11 +45,16 @@ def _check(ledger: Ledger, count: int) -> Account:
 
 def _attempts(ledger: Ledger, sample: int) -> dict[str, list[int]]:
     """Task id -> the numbers of its logged attempts, of some tasks that were called once."""
-    time.sleep(1)
     account = ledger.account()
     client = Client(ledger.stack.url, ledger.stack.key)
     found = {}
+
+    def over(one: str) -> bool:
+        status, _, answer = client.send("GET", f"/v2/tasks/{one}")
+        return status == 200 and json.loads(answer)["status"] == "success"
+
     for one in [p.id for p in ledger.promises if p.id not in account.doubled][:sample]:
+        eventually(lambda one=one: over(one))  # its end may be written after its call was seen
         status, _, answer = client.send("GET", f"/v2/tasks/{one}/attempts")
         assert status == 200, answer
         found[one] = [attempt["number"] for attempt in json.loads(answer)]

@@ -67,7 +67,7 @@ def rates_at_the_receiver(
             submit(house, project, f"{receiver.url}/{queue}/0", n, queue)
         time.sleep(seconds)
         queues.set_limits(house, project.id, None, Limits(paused=True))
-        time.sleep(0.1)
+        eventually(lambda: not any(q.in_flight for q in queues.list_queues(house, project.id)))
         book = receiver.close()
     times = {
         queue: [request.came for request in book if request.path == f"/{queue}/0"]
@@ -113,15 +113,18 @@ def test_never_more_than_seven_at_once_also_when_workers_are_killed(
         sent = submit(house, project, first.url + "/100", 150, "limited")
         to_host = submit(house, project, second.url + "/100", 75, "a")
         to_host += submit(house, project, second.url + "/100", 75, "b")
-        time.sleep(0.5)
-        workers.kill(0)
-        time.sleep(0.5)
-        workers.kill(1)
+
+        def waiting() -> int:
+            return sum(queue.waiting for queue in queues.list_queues(house, project.id))
 
         def all_done() -> bool:
             workers.rescue()
             found = queues.list_queues(house, project.id)
             return not any(queue.waiting or queue.in_flight for queue in found)
+
+        for place, left in ((0, 250), (1, 200)):
+            eventually(lambda left=left: waiting() < left, within=30)
+            workers.kill(place)
 
         eventually(all_done, within=60, every=0.25)
         books = first.close(), second.close()

@@ -37,7 +37,7 @@ def make_certificate(
     issuer, signer = subject, key
     if by is not None:
         issuer = x509.load_pem_x509_certificate((folder / f"{by}.pem").read_bytes()).subject
-        signer = serialization.load_pem_private_key((folder / f"{by}.key").read_bytes(), None)  # type: ignore[assignment]
+        signer = serialization.load_pem_private_key((folder / f"{by}.key").read_bytes(), None)
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()

@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {}
 
 def kind(expected: frozenset[str], where: str = "plain", big: bool = False) -> Callable[[Act], Act]:
     def add(act: Act) -> Act:
-        name = act.__name__  # type: ignore[attr-defined]
+        name = act.__name__
         KINDS[name] = Kind(name, act, expected, where, big)
         return act
 
@@ -181,7 +181,7 @@ async def stays_after_a_whole_answer(reader: Reader, writer: Writer) -> None:
 @kind(TIMED_OUT, where="raw", big=True)
 async def never_reads(reader: Reader, writer: Writer) -> None:
     """Takes the connection and reads nothing, so that a large body waits in the middle."""
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.transport.pause_reading()
     await forever()
 
 

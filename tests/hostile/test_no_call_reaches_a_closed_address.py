@@ -85,7 +85,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
     real = socket.socket
 
-    class Counted(real):  # type: ignore[valid-type, misc]
+    class Counted(real):
         def __init__(self, *families: int) -> None:
             found.append(families)
             super().__init__(*families)

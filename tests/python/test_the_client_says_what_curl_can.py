@@ -52,7 +52,7 @@ def test_bodies_may_be_bytes_and_delays_spans(timeball: Timeball) -> None:
     with pytest.raises(ValueError, match="not both"):
         timeball.tasks.create(URL, body="a", json={})
     with pytest.raises(ValueError, match="time zone"):
-        timeball.tasks.create(URL, scheduled_for=datetime(2040, 1, 1))  # noqa: DTZ001
+        timeball.tasks.create(URL, scheduled_for=datetime(2040, 1, 1))  # noqa: DTZ001 - what is refused
 
 
 def test_a_task_lives_through_its_verbs(timeball: Timeball) -> None:

@@ -10,7 +10,7 @@ from timeball.store import codec, keys, tasks
 
 
 def fates(world: World, schedule: object) -> list[tuple[int, Fate]]:
-    return [(line.at.minute, line.fate) for line in world.history(schedule)]  # type: ignore[arg-type]
+    return [(line.at.minute, line.fate) for line in world.history(schedule)]
 
 
 def test_one_waits_until_the_task_before_has_ended_and_later_ones_are_skipped(world: World) -> None:

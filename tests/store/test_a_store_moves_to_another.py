@@ -29,7 +29,7 @@ from timeball.settings import Settings
 from timeball.store import keys, projects, pumps, snapshot
 from timeball.store.lists import Filter
 
-another_url = pytest.fixture(scope="module")(_another.__wrapped__)  # type: ignore[attr-defined]
+another_url = pytest.fixture(scope="module")(_another.__wrapped__)
 HOUR = timedelta(hours=1)
 
 
@@ -43,7 +43,7 @@ def other(settings: Settings, another_url: str) -> Iterator[House]:
 
 
 def draft(project: Project, url: str = "https://example.com/", **fields: object) -> Draft:
-    return Draft(project.id, Request(url, body=b"\x00\xff"), **fields)  # type: ignore[arg-type]
+    return Draft(project.id, Request(url, body=b"\x00\xff"), **fields)
 
 
 def carry(house: House, other: House) -> Counter[str]:

@@ -31,7 +31,7 @@ def fence(house: House) -> int:
 def make(house: House, project: Project) -> Callable[..., list[Task]]:
     def make(n: int, **fields: object) -> list[Task]:
         request = Request(str(fields.pop("url", "https://example.com/")))
-        drafts = [Draft(project.id, request, **fields) for _ in range(n)]  # type: ignore[arg-type]
+        drafts = [Draft(project.id, request, **fields) for _ in range(n)]
         return [s.task for s in intake.submit(house, project.id, drafts) if s.task is not None]
 
     return make
@@ -165,7 +165,7 @@ def test_counts_are_exact_where_an_index_tells_or_time_suffices(
     make(500, delay=HOUR, queue="slow", url="https://other.example/")
 
     def count(seconds: float = 5.0, **wanted: object) -> Count:
-        return bulks.count(house.client, PREFIX, project.id, Filter(**wanted), seconds)  # type: ignore[arg-type]
+        return bulks.count(house.client, PREFIX, project.id, Filter(**wanted), seconds)
 
     assert count(0, state=State.DEAD) == Count(7, True)
     assert count(0, queue="slow") == Count(3000, True)
@@ -213,7 +213,7 @@ def test_the_look_at_the_bytes_never_hides_a_task_that_fits(
     pump.end(claimed, State.DEAD)
 
     def urls(**wanted: object) -> list[str]:
-        page = intake.find(house, project.id, Filter(**wanted), 10, None)  # type: ignore[arg-type]
+        page = intake.find(house, project.id, Filter(**wanted), 10, None)
         return [task.request.url for task in page.tasks]
 
     for n in range(1, len(odd)):

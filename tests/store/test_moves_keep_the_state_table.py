@@ -114,7 +114,7 @@ class Moves(RuleBasedStateMachine):
 
     def forget(self, task_id: bytes) -> None:
         for book in (self.state, self.attempt, self.log, self.name, self.holder):
-            book.pop(task_id, None)  # type: ignore[attr-defined]
+            book.pop(task_id, None)
 
     @rule()
     def rescue(self) -> None:

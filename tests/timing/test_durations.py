@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from timeball.errors import InvalidField
 from timeball.timing.durations import MAX_DELAY, format_instant, parse_duration, parse_instant
 
-WALL = datetime(2026, 5, 26)  # noqa: DTZ001
+WALL = datetime(2026, 5, 26)  # noqa: DTZ001 - a wall time
 
 
 @pytest.mark.parametrize(

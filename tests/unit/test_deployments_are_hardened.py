@@ -116,7 +116,7 @@ def test_a_role_is_given_its_own_password_alone(role: str) -> None:
 
 def test_the_unit_starts_what_there_is() -> None:
     unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.optionxform = str
     unit.read(DEPLOY / "systemd/timeball.service")
     service = unit["Service"]
     program, command, *words = service["ExecStart"].split()

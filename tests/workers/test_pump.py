@@ -56,8 +56,8 @@ def submit(house: House, project: Project, api_key: tuple[ApiKey, str]) -> Calla
         url: str, *, method: Method = Method.POST, body: bytes = b"", **fields: object
     ) -> bytes:
         headers = fields.pop("headers", ())
-        request = Request(url=url, method=method, body=body, headers=headers)  # type: ignore[arg-type]
-        draft = Draft(project=project.id, request=request, key_id=api_key[0].id, **fields)  # type: ignore[arg-type]
+        request = Request(url=url, method=method, body=body, headers=headers)
+        draft = Draft(project=project.id, request=request, key_id=api_key[0].id, **fields)
         return intake.submit(house, project.id, [draft])[0].id
 
     return submit

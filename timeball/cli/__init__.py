@@ -164,7 +164,7 @@ def _become(argv: Callable[[], tuple[str, ...]]) -> None:
     settings.load()
     words = argv()
     sys.stdout.flush()
-    os.execv(words[0], words)  # noqa: S606
+    os.execv(words[0], words)  # noqa: S606 - no shell is wanted
 
 
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

@@ -83,8 +83,7 @@ def restore(file: Path, data: Path | None) -> None:
 
     house = house_for(data, TIMEOUT_SECONDS)
     try:
-        opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else open(file, "rb")  # noqa: SIM115
-        with opened as source:
+        with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as source:
             counts = restore(house, cast(IO[bytes], source), _tell)
     except DamagedBackup as error:
         raise click.ClickException(f"{error}. Empty the store before anything else") from None

@@ -229,8 +229,8 @@ def _eventbridge_rule(expression: str) -> Fields | None:
 def _weekdays(column: str) -> Iterator[str]:
     """EventBridge counts the days of the week from 1 for Sunday, cron from 0; behind # or / counts stay."""
     for term in column.upper().split(","):
-        days, mark, count = re.fullmatch(r"([^#/]*)([#/]?)(.*)", term).groups()  # type: ignore[union-attr]
-        yield re.sub(r"\d+", lambda day: str(int(day[0]) - 1), days) + mark + count
+        days = re.split("[#/]", term, maxsplit=1)[0]
+        yield re.sub(r"\d+", lambda day: str(int(day[0]) - 1), days) + term[len(days) :]
 
 
 def _why_not(expression: str) -> str:

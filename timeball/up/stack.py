@@ -283,7 +283,7 @@ class _Stack:
     # -- what is told -----------------------------------------------------------------------------
 
     def _reached_at(self, host: str) -> str:
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - listens nowhere
 
     def url(self, name: str) -> str:
         """Where a role is reached from this machine."""
@@ -321,7 +321,7 @@ class _Stack:
         try:
             print(block, flush=True)
         except OSError:  # nobody reads our standard output
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open to the end
 
 
 def _attempt(faults: list[str], action: Callable[[], T]) -> T | None:
@@ -335,7 +335,7 @@ def _attempt(faults: list[str], action: Callable[[], T]) -> T | None:
 
 def _own_addresses(host: str) -> tuple[str, ...]:
     """The addresses of this machine at which a server on `host` is reached, loopback left out."""
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - listens nowhere
         return () if host in {"localhost", "::1"} or host.startswith("127.") else (host,)
     found = set()
     for name in (socket.gethostname(), socket.getfqdn()):

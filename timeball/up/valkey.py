@@ -60,7 +60,7 @@ def socket_path(folder: Folder) -> Path:
     digest = hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:12]
     base = Path(tempfile.gettempdir())
     if len(os.fsencode(base)) > 60:
-        base = Path("/tmp")  # noqa: S108  # made private below
+        base = Path("/tmp")  # noqa: S108 - made private below
     short = base / f"timeball-{os.getuid()}-{digest}"
     short.mkdir(mode=0o700, exist_ok=True)
     status = short.lstat()
