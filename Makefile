@@ -91,8 +91,8 @@ fuzz: $(DEV) ## Fuzz what reads URLs, rules, durations and headers: make fuzz SE
 
 .PHONY: audit
 audit: $(DEV) ## Ask an advisory service for known weaknesses of what the locks hold; needs the network
-	@$(VENV)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock && \
-	$(VENV)/bin/pip-audit --require-hashes --disable-pip -r requirements-dev.lock
+	@for lock in requirements*.lock; do \
+		echo "$$lock" && $(VENV)/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock || exit 1; done
 
 .PHONY: sbom
 sbom: $(RUNTIME) $(DEV) ## Write what the product consists of, as CycloneDX, into build/sbom.json

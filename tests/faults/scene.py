@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 TASKS = 1000
 SECONDS = 8.0
-HORIZON_SECONDS = 4.0
+HORIZON_SECONDS = 2.0
 INJECT = Path(__file__).parent / "inject"
 CALLED = {"made", "caught_up", "waited", "remade"}
 """The fates of occurrences that became a task."""
