@@ -71,15 +71,25 @@ def test_each_rule_is_counted_where_it_falls(fields: dict[str, Any]) -> None:
 def test_many_with_one_text_count_as_many() -> None:
     load = Load(BEGIN)
     for _ in range(50):
-        load.add(schedule(cron="0 9,13 * * *"))
+        load.add_cron("0 9,13 * * *", "UTC")
     load.add(schedule(cron="0 9 * * *", paused=True))
+    load.add_none()
     assert load.calls == {9 * 60: 50, 13 * 60: 50}
-    assert load.schedules == 51
+    assert load.schedules == 52
+
+
+def test_a_text_counts_as_the_schedule_that_has_it() -> None:
+    for cron, zone in (("30 2 * * *", "Europe/Amsterdam"), ("*/7 9-11 * * 6,0", "UTC")):
+        load, text = Load(BEGIN), Load(BEGIN)
+        load.add(schedule(cron=cron, timezone=zone))
+        text.add_cron(cron, zone)
+        assert load.calls == text.calls
+        assert text.calls
 
 
 def test_one_that_begins_later_today_adds_no_more_for_its_neighbours_text() -> None:
     load = Load(BEGIN)
-    load.add(schedule(cron="0 * * * *"))
+    load.add_cron("0 * * * *", "UTC")
     load.add(schedule(cron="0 * * * *", start_at=BEGIN + timedelta(hours=20)))
     assert load.calls.total() == 24 + 4
 

@@ -13,7 +13,7 @@ from timeball.errors import Conflict, InvalidField
 from timeball.ids import id_text, new_task_id
 from timeball.model.schedule import Fate, Occurrence, Schedule
 from timeball.model.task import Request, Task
-from timeball.store import codec, pumps, schedules, tasks
+from timeball.store import codec, pumps, schedule_codec, schedules, tasks
 from timeball.store.schedules import Expansion, Kept, Once, Page
 from timeball.timing import agenda
 from timeball.timing.agenda import Due, Preview
@@ -226,12 +226,28 @@ def load(house: House, project: str, seconds: float) -> tuple[Load, int]:
     prefix, found = house.prefix(project), Load(now_of(house, project))
     give_up, last = time.monotonic() + seconds, None
     while time.monotonic() < give_up:
-        page = schedules.rules(house.client, prefix, project, last, LOAD_AT_ONCE)
-        for schedule in page:
+        page = schedules.records(house.client, prefix, project, last, LOAD_AT_ONCE)
+        for schedule_id, record in page:
             if time.monotonic() >= give_up:
                 break
-            found.add(schedule)
+            _count(found, schedule_id, record)
         if len(page) < LOAD_AT_ONCE:
             break
-        last = page[-1].id
+        last = page[-1][0]
     return found, schedules.count(house.client, prefix, project)
+
+
+def _count(found: Load, schedule_id: str, record: bytes) -> None:
+    """Count a schedule in by as little of its record as will do."""
+    plain = schedule_codec.plain_cron(record)
+    if plain is not None:
+        if plain[0]:
+            found.add_cron(*plain)
+        else:
+            found.add_none()
+        return
+    once = schedule_codec.fires_once(record)
+    if once is not None and once > found.begin:
+        found.add_once(once)
+    else:
+        found.add(schedule_codec.decode_rule(schedule_id, record))

@@ -7,9 +7,10 @@ an edit. The spec and the body go into each task as they are, so no beat ever ca
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -43,6 +44,15 @@ FATE_CODES = {fate: code for code, fate in enumerate(FATES)}
 NOBODY = bytes(16)
 _ENTRY = struct.Struct("<Bdd")
 _WAITING = struct.Struct("<16sdd")
+_BRIEF = struct.Struct("<16xd24xHI")
+"""Of a head: next, length of lane, of rule."""
+_BOUNDS = {"w", "wp", "sa", "ea", "pu"}
+_ONCE_A_DAY = re.compile(
+    "(?:RRULE:)?FREQ=(?:DAILY|WEEKLY|MONTHLY|YEARLY)"
+    "(?!.*(?:BYHOUR|BYMINUTE|BYSECOND|RDATE|DTSTART|TZID))",
+    re.IGNORECASE | re.DOTALL,
+).match
+"""Of an rrule in UTC: its time of day is that of its start, which is one."""
 _HOUR = timedelta(hours=1)
 _NO_TIME = timedelta()
 _NO_REQUEST = Request("")
@@ -194,6 +204,30 @@ def decode_rule(schedule_id: str, record: bytes) -> Schedule:
         runs=head[5],
         rev=head[4],
     )
+
+
+def plain_cron(record: bytes) -> tuple[str, str] | None:
+    """The cron text and zone of a schedule that fires whenever they say; None when more is to be known.
+
+    Both are empty when it does not fire, now or ever. Costs a tenth of `decode_rule`.
+    """
+    next_ms, lane, length = _BRIEF.unpack_from(record)
+    if not next_ms:
+        return "", ""
+    begin = HEAD.size + lane
+    rule = orjson.loads(record[begin : begin + length])
+    if "c" not in rule or not rule.keys().isdisjoint(_BOUNDS) or "@every" in rule["c"]:
+        return None
+    return rule["c"], rule.get("z", "UTC")
+
+
+def fires_once(record: bytes) -> datetime | None:
+    """The next occurrence of a schedule that has no other within 24 hours of it; None when that is not plain."""
+    next_ms, lane, length = _BRIEF.unpack_from(record)
+    begin = HEAD.size + lane
+    rule = orjson.loads(record[begin : begin + length])
+    plain = "r" in rule and rule.keys().isdisjoint(("w", "wp", "z")) and _ONCE_A_DAY(rule["r"])
+    return from_ms(next_ms) if plain and next_ms else None
 
 
 def _window(rule: dict[str, Any]) -> timedelta | Share:

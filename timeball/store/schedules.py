@@ -170,16 +170,16 @@ def histories(client: Client, prefix: str, ids: Sequence[str], n: int) -> list[l
     ]
 
 
-def rules(client: Client, prefix: str, project: str, begin: str | None, n: int) -> list[Schedule]:
-    """The newest `n` schedules of a project before one, without their requests."""
+def records(
+    client: Client, prefix: str, project: str, begin: str | None, n: int
+) -> list[tuple[str, bytes]]:
+    """The newest `n` schedules of a project before one, as (id, record)."""
     end = b"+" if begin is None else b"(" + begin.encode()
     with store_errors():
         members = client.zrevrangebylex(f"{prefix}schedules:{project}", end, b"-", start=0, num=n)
-        records = client.mget([f"{prefix}s:{i.decode()}" for i in members]) if members else []
+        found = client.mget([f"{prefix}s:{i.decode()}" for i in members]) if members else []
     return [
-        decode_rule(i.decode(), record)
-        for i, record in zip(members, records, strict=True)
-        if record is not None
+        (i.decode(), record) for i, record in zip(members, found, strict=True) if record is not None
     ]
 
 
