@@ -19,6 +19,7 @@ from timeball.ids import random_bytes
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+JSON = (("Content-Type", "application/json"),)
 SAFETY = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
@@ -40,7 +41,12 @@ class Answer(Response):
 
 def reply(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """An answer with a JSON body."""
-    return _answer(orjson.dumps(value), status, (("Content-Type", "application/json"), *headers))
+    return reply_text(orjson.dumps(value), status, headers)
+
+
+def reply_text(text: bytes, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    """An answer whose body is JSON already."""
+    return _answer(text, status, (*JSON, *headers))
 
 
 def nothing(status: int = 204) -> Answer:
@@ -50,22 +56,32 @@ def nothing(status: int = 204) -> Answer:
 
 def _answer(text: bytes, status: int, headers: tuple[tuple[str, str], ...]) -> Answer:
     every = Headers()
-    every._list += headers
-    every._list += SAFETY
-    every._list.append(("X-Request-Id", request_id()))
-    told = request.environ.get("timeball.rate")
-    if told is not None:
-        every._list += told
-    if text:
-        every._list.append(("Content-Length", str(len(text))))
+    every._list += headers_of(request.environ, text, headers)
     answer = Answer(None, _STATUS[status], every)
     answer.response = [text]
     return answer
 
 
+def headers_of(
+    environ: WSGIEnvironment, text: bytes, headers: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """All headers of the answer to a request: its own, and those that every answer carries."""
+    every = [*headers, *SAFETY, ("X-Request-Id", request_id_of(environ))]
+    told = environ.get("timeball.rate")
+    if told is not None:
+        every += told
+    if text:
+        every.append(("Content-Length", str(len(text))))
+    return every
+
+
 def request_id() -> str:
     """What names this request in its answer and in the logs: the caller's X-Request-Id, or one of ours."""
-    environ = request.environ
+    return request_id_of(request.environ)
+
+
+def request_id_of(environ: WSGIEnvironment) -> str:
+    """The same, of any request."""
     known: str | None = environ.get("timeball.request_id")
     if known is None:
         sent = environ.get("HTTP_X_REQUEST_ID", "")

@@ -14,6 +14,7 @@ from api.door import App, Door
 from api.mergent import bulk, explain, hosts, keys, queues, routes, schedules, secrets
 from api.mergent.dump import hide
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
+from api.mergent.short import ShortRoad
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
 from timeball import logs
@@ -40,8 +41,9 @@ def create_app(settings: Settings | None = None) -> App:
     app.url_map.merge_slashes = False
     health.add(app)
     metrics.add(app)
+    tasks = routes.Tasks(app.door)
     for name, prefix in (("v2", "/v2"), ("bare", "")):
-        dialect = routes.blueprint(app.door, name)
+        dialect = routes.blueprint(app.door, name, tasks)
         schedules.add(dialect, app.door)
         queues.add(dialect, app.door)
         keys.add(dialect, app.door)
@@ -55,6 +57,7 @@ def create_app(settings: Settings | None = None) -> App:
     openapi.add(app)
     _answer_errors(app)
     app.after_request(_make_safe)
+    app.wsgi_app = ShortRoad(app.wsgi_app, tasks)  # type: ignore[method-assign]  # as Flask says to wrap it
     if alone:
         # a request makes objects by the dozen and few cycles, and none among what is there before the first
         gc.freeze()

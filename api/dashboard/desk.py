@@ -16,7 +16,8 @@ from api.dashboard import shown
 from api.dashboard.sessions import PROJECT, TOLD, Session, Sessions
 from api.door import Door
 from api.mergent.dump import Dumper
-from api.mergent.schemas import Reader, Terms
+from api.mergent.reader import Reader
+from api.mergent.schemas import Terms
 from timeball import __version__, logs
 from timeball.dispatch.house import House
 from timeball.model.project import Project

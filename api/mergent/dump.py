@@ -10,11 +10,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from timeball.headers import only_names_a_secret
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
 from timeball.model.task import BodyKind, Request, State, Task
+from timeball.store import codec
+from timeball.store.tasks import Submitted
 
 STATUS = {
     State.SCHEDULED: "queued",
@@ -93,6 +97,37 @@ class Dumper:
             shown["body"] = request.body.decode(errors="replace")
         return shown
 
+    def submitted(self, one: Submitted, retries: bool) -> bytes:
+        """The text of the answer to a draft for which a task stands: that of `task`, in pieces made before."""
+        task, fresh = None, one.fresh
+        kin = None if fresh is None else fresh.draft.kin
+        if fresh is None or kin is None:
+            task = one.task
+            assert task is not None
+            return orjson.dumps(self.task(task, retries))
+        shown = None if kin.shown is None else kin.shown.get(retries)
+        if shown is None:
+            assert one.task is not None
+            shown = _pieces(self.task(one.task, retries), bool(fresh.draft.delay))
+            kin.shown = {**(kin.shown or {}), retries: shown}
+        until_body, until_plan, plan, rest = shown
+        body, due = fresh.draft.request.body, _stamp(fresh.due_ms)
+        return b"".join(
+            (
+                b'{"id":"',
+                id_text(one.id).encode(),
+                until_body,
+                orjson.dumps(body.decode(errors="replace")) if body else b"null",
+                until_plan,
+                due if plan is None else plan,
+                b',"created_at":',
+                _stamp(fresh.created_ms),
+                b',"due_at":',
+                due,
+                rest,
+            )
+        )
+
     def task(self, task: Task, retries: bool = True) -> dict[str, Any]:
         """One task. `retries` is its project's switch."""
         state, retry = task.state, effective_retry(task, retries)
@@ -120,6 +155,17 @@ class Dumper:
         }
 
 
+@lru_cache(maxsize=64)
+def _second(at: int) -> bytes:
+    return orjson.dumps(instant(codec.from_ms(at * 1000)))[:-5]
+
+
+def _stamp(ms: int) -> bytes:
+    """An instant of the store in the text of an answer, as `instant` writes it, without its datetime."""
+    at, rest = divmod(ms, 1000)
+    return b'%b%03dZ"' % (_second(at), rest)
+
+
 def _body(raw: bytes, cut: bool) -> dict[str, str | None]:
     """Bytes as text when they are UTF-8, up to a last character that was cut; else as base64."""
     try:
@@ -143,6 +189,28 @@ def seconds(span: timedelta) -> float | int:
     """A duration as JSON has it: whole when it is."""
     found = span.total_seconds()
     return int(found) if found == int(found) else found
+
+
+def _pieces(
+    shown: dict[str, Any], planned_by_store: bool
+) -> tuple[bytes, bytes, bytes | None, bytes]:
+    """A fresh task's text from behind its id up to its body, from there to its plan, the plan, and the rest.
+
+    The plan is None where it is the instant at which the task is due.
+    """
+    names = list(shown)
+    at, due = names.index("request"), names.index("due_at") + 1
+    assert names[0] == "id"
+    assert names[at + 1 : due] == ["scheduled_for", "created_at", "due_at"]
+    head = orjson.dumps({name: shown[name] for name in names[1:at]})
+    request = orjson.dumps({k: v for k, v in shown["request"].items() if k != "body"})
+    rest = orjson.dumps({name: shown[name] for name in names[due:]})
+    return (
+        b'",' + head[1:-1] + b',"request":' + request[:-1] + b',"body":',
+        b'},"scheduled_for":',
+        None if planned_by_store else orjson.dumps(shown["scheduled_for"]),
+        b"," + rest[1:],
+    )
 
 
 @lru_cache(maxsize=256)

@@ -10,16 +10,18 @@ from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import orjson
 from flask import Blueprint, Request, Response, request
 
 from api import body
-from api.answers import nothing, reply, request_id
+from api.answers import nothing, reply, reply_text, request_id
 from api.auth import Caller
 from api.door import Door
 from api.mergent import lists
 from api.mergent.dump import Dumper, dump_attempt
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
-from api.mergent.schemas import Reader, Terms
+from api.mergent.reader import Reader
+from api.mergent.schemas import Terms
 from api.spaaza.tasks import Exports
 from timeball import logs
 from timeball.dispatch import intake
@@ -34,7 +36,10 @@ BATCH_BYTES_LIMIT = 8 * 1024 * 1024
 SUBMIT_AT_ONCE = 200
 """Tasks of a batch taken in one move: Redis serves nobody else meanwhile, about 10 us a task."""
 
+Headers = tuple[tuple[str, str], ...]
 REPLAYED = (("Idempotency-Replayed", "true"),)
+FAILED = "timeball.failed"
+"""Where a request's environ has the error that it met on the short road."""
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 ).fullmatch
@@ -77,15 +82,22 @@ class Tasks:
         caller = call.caller
         if self.spaaza.wants(caller, data):
             return self.spaaza.take(caller, call.request, data)
-        key, fingerprint = idempotency(call.request, raw)
+        key, fingerprint = idempotency(call.request.environ, raw)
         draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
-        if traceparent := _traceparent(call.request):
+        text, headers = self.take(caller, call.request.environ, draft)
+        return reply_text(text, 201, headers)
+
+    def take(self, caller: Caller, environ: dict[str, Any], draft: Draft) -> tuple[bytes, Headers]:
+        """The text of the answer to a draft, when it was taken in. Raises TooMany, Conflict, StoreUnavailable."""
+        if traceparent := _traceparent(environ):
             draft = replace(draft, traceparent=traceparent)
-        taken = self._submit(caller, [draft])[0]
-        if taken.task is None:
+        house = self.door.house
+        self.door.quotas.tasks(house, caller.project, 1)
+        taken = intake.submit_one(house, draft)
+        if _lost(taken):
             raise _conflict(taken)
         headers = REPLAYED if taken.taken is Taken.REPEATED else ()
-        return reply(self.dumper.task(taken.task, caller.retries), 201, headers)
+        return self.dumper.submitted(taken, caller.retries), headers
 
     def create_many(self, call: Call) -> Response:
         """Take up to 1,000 tasks in. Not atomic: at the place of a wrong one stands its error."""
@@ -99,8 +111,8 @@ class Tasks:
             message = f"must have 1 to {BATCH_LIMIT} tasks; this one has {len(data)}"
             raise Rejected([Fault("", message)])
         caller = call.caller
-        key, fingerprint = idempotency(call.request, raw)
-        traceparent = _traceparent(call.request)
+        key, fingerprint = idempotency(call.request.environ, raw)
+        traceparent = _traceparent(call.request.environ)
         places: list[int] = []
         drafts: list[Draft] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
@@ -125,26 +137,24 @@ class Tasks:
                     for fault in faults
                 ]
             )
-        answers: list[Any] = [None] * len(data)
+        answers = [b""] * len(data)
         for place, faults in wrong.items():
-            answers[place] = shape_faults(faults)
+            answers[place] = orjson.dumps(shape_faults(faults))
         taken = self._submit(caller, drafts, first_alone=key is not None)
         for place, one in zip(places, taken, strict=True):
             answers[place] = (
-                shape(str(_conflict(one)))
-                if one.task is None
-                else self.dumper.task(one.task, caller.retries)
+                orjson.dumps(shape(str(_conflict(one))))
+                if _lost(one)
+                else self.dumper.submitted(one, caller.retries)
             )
         replayed = all(one.taken is Taken.REPEATED for one in taken)
-        return reply(answers, 201, REPLAYED if replayed else ())
+        return reply_text(b"[" + b",".join(answers) + b"]", 201, REPLAYED if replayed else ())
 
     def _submit(
         self, caller: Caller, drafts: list[Draft], *, first_alone: bool = False
     ) -> list[Submitted]:
         house, project = self.door.house, caller.project
         self.door.quotas.tasks(house, project, len(drafts))
-        if len(drafts) == 1:
-            return intake.submit(house, project, drafts)
         taken: list[Submitted] = []
         if first_alone:
             taken = intake.submit(house, project, drafts[:1])
@@ -270,9 +280,8 @@ _SHARED = frozenset({"find", "get", "delete", "cancel"})
 is one of Mergent's."""
 
 
-def blueprint(door: Door, name: str) -> Blueprint:
+def blueprint(door: Door, name: str, tasks: Tasks) -> Blueprint:
     """The routes, to be registered under a prefix."""
-    tasks = Tasks(door)
     made = Blueprint(name, __name__)
     for method, path, verb, scope in ROUTES:
         other = getattr(tasks.spaaza, verb) if verb in _SHARED else None
@@ -286,6 +295,9 @@ def guarded(door: Door, verb: View, scope: Scope, other: View | None = None) -> 
 
     def view(**path: str) -> Response:
         current: Request = cast(Any, request)._get_current_object()
+        failed = current.environ.pop(FAILED, None)
+        if failed is not None:
+            raise failed
         authorization = current.environ.get("HTTP_AUTHORIZATION")
         caller = door.doorman.admit(door.house, authorization, scope)
         if door.rate is not None:
@@ -305,15 +317,15 @@ def task_id_of(text: str) -> bytes:
     return found
 
 
-def _traceparent(request: Request) -> str | None:
+def _traceparent(environ: dict[str, Any]) -> str | None:
     """The caller's place in a trace, if it says so and says it right."""
-    told: str | None = request.environ.get("HTTP_TRACEPARENT")
+    told: str | None = environ.get("HTTP_TRACEPARENT")
     return told if told is not None and _TRACEPARENT(told) else None
 
 
-def idempotency(sent: Request, raw: bytes) -> tuple[str | None, str | None]:
+def idempotency(environ: dict[str, Any], raw: bytes) -> tuple[str | None, str | None]:
     """(digest of the Idempotency-Key, fingerprint of the body), or twice None. Raises InvalidField."""
-    key = sent.environ.get("HTTP_IDEMPOTENCY_KEY")
+    key = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None, None
     if not _IDEMPOTENCY_KEY(key):
@@ -323,6 +335,11 @@ def idempotency(sent: Request, raw: bytes) -> tuple[str | None, str | None]:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def _lost(taken: Submitted) -> bool:
+    """Whether no task stands for a draft."""
+    return taken.fresh is None and taken.task is None
 
 
 def _conflict(taken: Submitted) -> Conflict:

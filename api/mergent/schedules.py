@@ -54,7 +54,7 @@ class Schedules:
     def create(self, call: Call) -> Response:
         """Take a schedule in."""
         raw = self._raw(call)
-        key, fingerprint = idempotency(call.request, raw)
+        key, fingerprint = idempotency(call.request.environ, raw)
         once = Once(key, fingerprint) if key is not None and fingerprint is not None else None
         fields = self.reader.fields(body.load(raw, call.request.environ.get("CONTENT_TYPE", "")))
         fields["key_id"] = call.caller.key_id

@@ -2,9 +2,6 @@
 
 A body is written in one of three ways: `request.body` as a string (sent as it is), `request.body` as an object or
 a list (sent as its JSON text), or `request.body_base64` (sent as the bytes that it decodes to).
-
-A schema finds everything that is wrong at once, but costs 100 us. So a create first takes the quick path, which
-applies the same rules by hand and gives up (None) at anything that is not plainly right; then the schema decides.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from api.mergent.errors import Fault, Rejected
 from timeball.egress import PUBLIC_ONLY, Policy
 from timeball.errors import InvalidField
 from timeball.model.retry import RetryPolicy
-from timeball.model.task import BodyKind, Draft, Method, Priority, Request
+from timeball.model.task import BodyKind, Method, Priority, Request
 
 MAX_ATTEMPTS = 100
 MAX_DOUBLINGS = 30
@@ -327,141 +324,6 @@ class TaskSchema(ApartSchema):
             self.terms = terms
             nested = cast(fields.Nested, self.fields["request"])
             cast(Strict, nested.schema).terms = terms
-
-
-_REQUEST_FIELDS = frozenset(RequestSchema().fields)
-_TASK_FIELDS = frozenset(TaskSchema().fields)
-_APART_FIELDS = frozenset({"priority", "concurrency_key", "ordering_key"})
-_TOLD_FIELDS = frozenset({"on_success", "on_failure", "on_attempt"})
-_NO_BODY = (b"", BodyKind.TEXT)
-
-
-class Reader:
-    """Turns what was sent into drafts and changes, by the terms of an installation."""
-
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self.schema = TaskSchema(terms)
-
-    def draft(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft:
-        """A draft of one task. Raises Rejected with all that is wrong."""
-        quick = self.quick(data, project, key_id, idempotency_key, fingerprint)
-        return quick or self.slow(data, project, key_id, idempotency_key, fingerprint)
-
-    def slow(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft:
-        """The draft that the schema makes. Raises Rejected with all that is wrong."""
-        return Draft(
-            project=project,
-            key_id=key_id,
-            idempotency_key=idempotency_key,
-            fingerprint=fingerprint,
-            **_one_instant(self.load(data)),
-        )
-
-    def quick(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft | None:
-        """The draft of plain and right input, None for any other: 5 us where the schema takes 100."""
-        if type(data) is not dict or not data.keys() <= _TASK_FIELDS:
-            return None
-        if data.get("retry") is not None or data.keys() & _TOLD_FIELDS:
-            return None
-        request = data.get("request")
-        if type(request) is not dict or not request.keys() <= _REQUEST_FIELDS:
-            return None
-        if "body_base64" in request:
-            return None
-        given, terms = data.get, self.terms
-        asked = request.get
-        try:
-            body, kind = (
-                rules.body(asked("body"), terms.body_limit_bytes) if "body" in request else _NO_BODY
-            )
-            scheduled_for = rules.instant(given("scheduled_for"))
-            delay = rules.delay(given("delay"))
-            if scheduled_for is not None and delay is not None:
-                scheduled_for, delay = scheduled_for + delay, None
-            # most tasks say nothing of these three
-            apart = data.keys() & _APART_FIELDS and self._apart(data)
-            if apart is None:
-                return None
-            return Draft(
-                project,
-                Request(
-                    rules.url(asked("url"), terms.policy),
-                    rules.method(asked("method")),
-                    rules.headers(asked("headers")),
-                    body,
-                    kind,
-                ),
-                rules.queue(given("queue")),
-                rules.name(given("name")),
-                rules.tags(given("tags")),
-                scheduled_for,
-                delay,
-                rules.timeout(given("timeout")),
-                None,
-                key_id,
-                None,
-                None,
-                idempotency_key,
-                fingerprint,
-                **(apart or {}),
-            )
-        except InvalidField:
-            return None
-
-    @staticmethod
-    def _apart(data: dict[str, Any]) -> dict[str, Any] | None:
-        """What sets a task apart in its queue, or None when the schema must say what is wrong."""
-        ordered = rules.key(data.get("ordering_key"), "ordering_key")
-        shared = rules.key(data.get("concurrency_key"), "concurrency_key")
-        if ordered is not None and shared is not None:
-            return None
-        return {
-            "priority": rules.priority(data.get("priority")),
-            "concurrency_key": shared,
-            "ordering_key": ordered,
-        }
-
-    def changes(self, data: Any) -> dict[str, Any]:
-        """Fields of a draft to change; `request` holds a dict of its own changes. Raises Rejected."""
-        changes = _one_instant(self.load(data, partial=True))
-        if not changes:
-            raise Rejected([Fault("", "names nothing to change")])
-        return changes
-
-    def load(self, data: Any, *, partial: bool = False) -> dict[str, Any]:
-        """What the schema makes of a value. Raises Rejected with all that is wrong."""
-        return load(self.schema, data, partial=partial)
-
-
-def _one_instant(values: dict[str, Any]) -> dict[str, Any]:
-    """`delay` is added to `scheduled_for` when both are there; alone it counts from the store's now."""
-    if values.get("delay") is None:
-        values.pop("delay", None)
-    elif values.get("scheduled_for") is not None:
-        values["scheduled_for"] += values.pop("delay")
-    return values
 
 
 def load(schema: Strict, data: Any, *, partial: bool = False) -> dict[str, Any]:

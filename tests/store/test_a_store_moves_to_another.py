@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from api.mergent.schemas import Reader, Terms
+from api.mergent.reader import Reader
+from api.mergent.schemas import Terms
 from tests.api.conftest import Pump as Hand
 from tests.conftest import SECRET, eventually
 from tests.conftest import redis_url as _another

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from celery import Celery
 
 from timeball import queue
 from timeball.dispatch import traces
+from timeball.dispatch.gate import Gate
 from timeball.dispatch.traces import Traces
 from timeball.errors import ConfigError
 from timeball.settings import Settings
@@ -28,6 +29,7 @@ class House:
     celery: Celery
     traces: Traces | None = None
     """What traces, where somebody asked for it."""
+    gate: Gate = field(default_factory=Gate)
 
     @property
     def horizon_ms(self) -> int:

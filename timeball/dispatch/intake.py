@@ -15,7 +15,7 @@ from timeball.store.tasks import Submitted, Taken
 
 
 def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitted]:
-    """Take drafts of one project in, in order. Each `Submitted` has the task that stands for its draft.
+    """Take drafts of one project, or of others of its shard, in, in order, each with the task that stands for it.
 
     `task` is None only for `Taken.KEY_REUSED`, or when the task it points to was deleted meanwhile.
     Raises StoreUnavailable, after which nothing was promised: the same call may be made again.
@@ -30,7 +30,15 @@ def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitte
     if not known:
         return taken
     found = {t.id: t for t in tasks.get_many(house.client, prefix, known)}
-    return [s if s.task is not None else Submitted(s.taken, s.id, found.get(s.id)) for s in taken]
+    return [s if s.fresh is not None else Submitted(s.taken, s.id, found.get(s.id)) for s in taken]
+
+
+def submit_one(house: House, draft: Draft) -> Submitted:
+    """Take one draft in, by one move with others that come at the same time. As `submit`."""
+    project = draft.project
+    return house.gate.take(
+        house.shard(project), draft, lambda drafts: submit(house, project, drafts)
+    )
 
 
 def get(house: House, project: str, task_id: bytes) -> Task:

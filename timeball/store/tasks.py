@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -33,13 +32,33 @@ class Taken(IntEnum):
     """The given id is in the store already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """One draft's fate: the code, the id of the task that stands for it, and that task when it is new."""
+class Fresh(NamedTuple):
+    """A draft that was taken in, and what the store made of its times (Unix milliseconds)."""
 
-    taken: Taken
-    id: bytes
-    task: Task | None
+    draft: Draft
+    due_ms: int
+    created_ms: int
+
+
+class Submitted:
+    """One draft's fate: the code, and the id of the task that stands for it. `fresh` when that is new."""
+
+    __slots__ = ("_task", "fresh", "id", "taken")
+
+    def __init__(
+        self, taken: Taken, task_id: bytes, task: Task | None = None, fresh: Fresh | None = None
+    ) -> None:
+        self.taken = taken
+        self.id = task_id
+        self.fresh = fresh
+        self._task = task
+
+    @property
+    def task(self) -> Task | None:
+        """The task that stands for the draft, when it is new or was looked up. Made when it is asked for."""
+        if self._task is None and self.fresh is not None:
+            self._task = _fresh(self.id, *self.fresh)
+        return self._task
 
 
 class Bell(NamedTuple):
@@ -56,19 +75,16 @@ def submit(
     args: list[Arg] = [horizon_ms, IDEMPOTENCY_LIFE_MS]
     code = 1 if kind == keys.EXPORT else 0
     for draft in drafts:
+        kin = draft.kin
+        line = _line(draft, kind, code) if kin is None else kin.line
+        if line is None and kin is not None:
+            line = kin.line = _line(draft, kind, code)
         args += (
             draft.id or new_task_id(),
-            code,
-            0,
-            codec.flags_of(draft),
-            keys.lane_of(draft, kind),
-            "" if draft.scheduled_for is None else codec.to_ms(draft.scheduled_for),
-            0 if draft.delay is None else round(draft.delay.total_seconds() * 1000),
-            draft.name or "",
+            *line[0],
             draft.idempotency_key or "",
             draft.fingerprint or "",
-            "\n".join(draft.tags),
-            codec.encode_spec(draft),
+            *line[1],
             draft.request.body,
         )
     answer = call(client, "submit", prefix, args)
@@ -78,18 +94,32 @@ def submit(
         for kind, due in ((keys.CALL, answer[1]), (keys.EXPORT, answer[2]))
         if due >= 0
     ]
-    created = codec.from_ms(now_ms)
-    out = []
-    for draft, (taken, task_id, due) in zip(drafts, answer[3:], strict=True):
-        out.append(
-            Submitted(
-                Taken(taken), task_id, _fresh(draft, task_id, due, created) if taken == 0 else None
-            )
-        )
+    out = [
+        Submitted(Taken.NEW, task_id, None, Fresh(draft, due, now_ms))
+        if taken == 0
+        else Submitted(Taken(taken), task_id)
+        for draft, (taken, task_id, due) in zip(drafts, answer[3:], strict=True)
+    ]
     return out, bells
 
 
-def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task:
+def _line(draft: Draft, kind: str, code: int) -> tuple[tuple[Arg, ...], tuple[Arg, ...]]:
+    """What `submit` sends of a draft before its idempotency key, and between that and its body."""
+    return (
+        (
+            code,
+            0,
+            codec.flags_of(draft),
+            keys.lane_of(draft, kind),
+            "" if draft.scheduled_for is None else codec.to_ms(draft.scheduled_for),
+            0 if draft.delay is None else round(draft.delay.total_seconds() * 1000),
+            draft.name or "",
+        ),
+        ("\n".join(draft.tags), codec.encode_spec(draft)),
+    )
+
+
+def _fresh(task_id: bytes, draft: Draft, due_ms: int, created_ms: int) -> Task:
     return Task(
         id=task_id,
         project=draft.project,
@@ -100,7 +130,7 @@ def _fresh(draft: Draft, task_id: bytes, due_ms: int, created: datetime) -> Task
         attempt_base=0,
         lost=0,
         due_at=codec.from_ms(due_ms),
-        created_at=created,
+        created_at=codec.from_ms(created_ms),
         started_at=None,
         ended_at=None,
         scheduled_for=codec.from_ms(due_ms) if draft.delay else draft.scheduled_for,
