@@ -18,6 +18,7 @@ from api.mergent.short import ShortRoad
 from api.spaaza import routes as spaaza
 from api.spaaza.errors import reply
 from timeball import logs
+from timeball.dispatch.house import refuse_newer
 from timeball.errors import Conflict, InvalidField, NotFound, StoreFull, StoreUnavailable
 from timeball.settings import Settings, load
 
@@ -27,12 +28,13 @@ log = logs.get(__name__)
 def create_app(settings: Settings | None = None) -> App:
     """The WSGI app. Without settings those of the environment count, and logs are set up by them.
 
-    Nothing is connected before the first request. Raises ConfigError.
+    With settings nothing is connected before the first request. Raises ConfigError.
     """
     alone = settings is None  # this app is all that its process is for
     if settings is None:
         settings = load()
         logs.configure(settings, "api")
+        refuse_newer(settings)
     app = App("api", static_folder=None)
     app.door = Door(settings)
     hide(settings.hidden_headers)

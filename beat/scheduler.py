@@ -24,7 +24,7 @@ from beat.nap import Nap
 from timeball import logs
 from timeball.dispatch import alerts, bulk, callbacks, export_files, upkeep
 from timeball.dispatch.expand import expand
-from timeball.dispatch.house import House, open_house
+from timeball.dispatch.house import House, open_house, refuse_newer
 from timeball.errors import StoreError
 from timeball.settings import load
 from timeball.store import keys, pumps, roll
@@ -57,6 +57,7 @@ class DutyScheduler(Scheduler):
 
     def __init__(self, app: Celery, *args: Any, **kwargs: Any) -> None:
         self.house = open_house(load())
+        refuse_newer(self.house.settings)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.fence = 0
         self.lead_due = 0.0

@@ -31,9 +31,11 @@ class Answer:
 
 
 class Receiver:
-    """An HTTP server on a free port of loopback. Use it as a context."""
+    """An HTTP server on a port of loopback, any free one unless it is given. Use it as a context."""
 
-    def __init__(self, answer: Callable[[Received], Answer] = lambda _: Answer()) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Answer] = lambda _: Answer(), port: int = 0
+    ) -> None:
         self.received: list[Received] = []
         self.answer = answer
         receiver = self
@@ -75,7 +77,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 pass  # a caller that went away is what some tests want
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -15,11 +15,17 @@ from typing import Any
 
 import pycurl
 from celery import bootsteps
-from celery.signals import setup_logging, worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from timeball import __version__, egress, logs, queue
-from timeball.dispatch.house import House, open_house
-from timeball.errors import StoreError
+from timeball.dispatch.house import House, open_house, refuse_newer
+from timeball.errors import ConfigError, StoreError
 from timeball.settings import load
 from timeball.store import roll
 from timeball.store.scripts import connect
@@ -41,6 +47,14 @@ _stopping = RawValue("b", 0)
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure(settings, "worker")
+
+
+@worker_init.connect
+def _refuse_newer(**_: Any) -> None:
+    try:
+        refuse_newer(settings)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None  # a signal's handler may raise nothing less
 
 
 @worker_shutting_down.connect

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 
 from celery import Celery
 
-from timeball import queue
+from timeball import logs, queue
 from timeball.dispatch import traces
 from timeball.dispatch.gate import Gate
 from timeball.dispatch.traces import Traces
-from timeball.errors import ConfigError
+from timeball.errors import ConfigError, StoreError
 from timeball.settings import Settings
+from timeball.store import format as store_format
 from timeball.store import keys
 from timeball.store.projects import Vault
 from timeball.store.scripts import Client, connect
 from timeball.store.tasks import Bell
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,26 @@ def open_house(settings: Settings, store_timeout: float = 5.0) -> House:
     )
 
 
+def refuse_newer(settings: Settings) -> None:
+    """Mark a store as this version's, unless it is an older one's. Each role asks at its start.
+
+    Raises ConfigError when a newer Timeball has worked on it. A store that is away refuses nothing: a role waits
+    for it, and leaves a record of a version that it does not know as it is.
+    """
+    client = connect(settings.redis_url, timeout=3.0)
+    try:
+        words = store_format.refusal(client)
+        if words is None:
+            store_format.mark(client)
+    except StoreError:
+        return
+    finally:
+        client.close()
+    if words is not None:
+        log.error("this store is not for this version", error=words)
+        raise ConfigError([words])
+
+
 def check_store(house: House) -> list[str]:
     """What makes this Redis unfit to keep tasks, in words; empty when it is fit.
 
@@ -77,6 +100,9 @@ def check_store(house: House) -> list[str]:
         memory = house.client.info("memory")
         persistence = house.client.info("persistence")
         server = house.client.info("server")
+    newer = store_format.refusal(house.client)
+    if newer is not None:
+        faults.append(newer)
     version = str(server.get("redis_version", "0"))
     if int(version.partition(".")[0]) < 7:
         faults.append(f"Redis {version} is too old: Timeball needs 7.0 or later")

@@ -50,6 +50,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `bulking` | set | bulks that go on | until they end |
 | `wake:s` | list | at most one element: beat should look at the schedules | seconds |
 | `clock` | string | milliseconds that the virtual clock is ahead; development only | until reset |
+| `format` | string | the format of the data here (see format) | for ever |
 | `leader`, `fence` | string | which beat may act, and how often that changed | seconds; for ever |
 | `m:<project>:<minute>`, `h:<project>:<hour>` | hash | counters for charts | 25 hours; 8 days |
 | `alerts` | hash | `project:kind` of each alert that goes on, to when it began (ms) | while it goes on |

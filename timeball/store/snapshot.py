@@ -63,6 +63,7 @@ LEFT_OUT = frozenset(
             "logins",
             "out",
             "outbox",
+            "format",
         ),
     )
 )
