@@ -56,6 +56,7 @@ def make_app(settings: Settings) -> Celery:
             "socket_connect_timeout": 3,
             "socket_keepalive": not settings.broker.startswith("redis+socket"),
             "health_check_interval": 10,
+            **({"master_name": settings.broker_service} if settings.broker_service else {}),
         },
         timezone="UTC",
         enable_utc=True,

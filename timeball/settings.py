@@ -7,6 +7,7 @@ Every variable may be given as `TIMEBALL_X_FILE` too: the path of a file that ho
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
@@ -239,9 +240,29 @@ class Settings:
 
     @property
     def broker(self) -> str:
-        """The URL for Celery: `unix://` becomes the `redis+socket://` that kombu knows."""
+        """The URL for Celery as kombu has it: `redis+socket://` for `unix://`, a URL for each sentinel."""
         url = self.broker_url or self.redis_url
+        if url.startswith("sentinel://"):
+            user, hosts, _ = split_sentinel(url)
+            return ";".join(f"sentinel://{user}{host}:{port}/0" for host, port in hosts)
         return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+    @property
+    def broker_service(self) -> str | None:
+        """What the sentinels call the broker's master; None when it has no sentinels."""
+        url = self.broker_url or self.redis_url
+        return split_sentinel(url)[2] if url.startswith("sentinel://") else None
+
+
+def split_sentinel(url: str) -> tuple[str, list[tuple[str, int]], str]:
+    """(`user:password@` or nothing, hosts and ports, service) of sentinel://user:password@host:port,.../service."""
+    place, _, service = url.removeprefix("sentinel://").partition("/")
+    user, at, hosts = place.rpartition("@")
+    found = []
+    for each in hosts.split(","):
+        host, _, port = each.rpartition(":") if re.search(r":\d+$", each) else (each, "", "26379")
+        found.append((host, int(port)))
+    return user + at, found, service or "mymaster"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

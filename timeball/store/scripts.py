@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import redis
@@ -30,6 +31,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from timeball.errors import StoreError, StoreFull, StoreUnavailable
+from timeball.settings import split_sentinel
 
 Client = Any
 """A redis-py client that answers bytes; its own types say a union of all that any command may answer."""
@@ -90,17 +92,12 @@ def connect(url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0) -> 
         "protocol": 2,
     }
     if url.startswith("sentinel://"):
-        hosts, _, service = url.removeprefix("sentinel://").partition("/")
-        credentials, _, hosts = hosts.rpartition("@")
-        if credentials:
-            user, _, password = credentials.rpartition(":")
-            options |= {"username": user or None, "password": password}
-        nodes = [
-            (host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379))
-            for host in hosts.split(",")
-        ]
+        login, nodes, service = split_sentinel(url)
+        if login:
+            user, _, password = login.removesuffix("@").partition(":")
+            options |= {"username": unquote(user) or None, "password": unquote(password)}
         make: Any = Sentinel  # it tells no types
-        return make(nodes, **options).master_for(service or "mymaster")
+        return make(nodes, **options).master_for(service)
     if not url.startswith("unix://"):
         options["socket_keepalive"] = True
     else:
