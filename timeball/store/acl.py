@@ -22,7 +22,7 @@ ROLES = ("api", "worker", "exporter", "beat", "flower")
 _ALL = "multi exec discard"
 _DIRECT = (
     "blpop hkeys mget zlexcount zrangebylex zrevrangebylex exists hexists hsetnx ltrim zrangebyscore zrevrange "
-    "zremrangebyrank expire set"
+    "zremrangebyrank expire lrem set"
 )
 """What workers, exporters and beats do besides moves."""
 _DOOR = "getdel hlen info incrby"
@@ -39,7 +39,7 @@ _BEHIND = (
     "~tb:{*}:",
     "~tb:{*}:[amhs]:*",
     "~tb:{*}:l[ae]*",
-    "~tb:{*}:s[hncpuw]*",
+    "~tb:{*}:s[hncpuwf]*",
     "~tb:{*}:sea*",
     "~tb:{*}:outbox",
     "~tb:{*}:p[au]*",
