@@ -6,12 +6,10 @@ from flask import Response
 
 from api.answers import reply
 from api.door import App, Door
+from timeball.dispatch.findings import awake
 from timeball.dispatch.house import House, check_store
 from timeball.errors import StoreError, TimeballError
 from timeball.store import keys, pumps, roll
-
-SILENT_AFTER_SECONDS = 10.0
-"""A worker or beat that has not signed in for so long is away; they sign in every two seconds."""
 
 
 def add(app: App) -> None:
@@ -39,7 +37,7 @@ def _ready(door: Door) -> Response:
 def what_is_missing(house: House) -> list[str]:
     """What keeps tasks from being kept safe and called, in words. Raises StoreError."""
     faults = [] if house.settings.allow_unsafe_redis else check_store(house)
-    fresh = [e for e in roll.roll(house.client) if e.age_seconds < SILENT_AFTER_SECONDS]
+    fresh = awake(roll.roll(house.client))
     if not any(e.role == "worker" for e in fresh) and not _pump_awake(house):
         faults.append("no worker has been seen lately: start one with timeball worker")
     if not any(e.role == "beat" and e.facts.get("leads") for e in fresh):

@@ -12,7 +12,7 @@ from api.dashboard import charts, shown
 from api.dashboard.charts import Ahead, Percentile, Throughput
 from api.dashboard.desk import Part, Visit, base_url
 from api.dashboard.first_steps import Step, steps
-from api.health import SILENT_AFTER_SECONDS
+from timeball.dispatch.findings import SILENT_AFTER_SECONDS
 from timeball.model.task import State
 from timeball.model.visitor import Role
 from timeball.store import figures, roll

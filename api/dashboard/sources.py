@@ -6,7 +6,6 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from flask import Response, request, url_for
-from sqlalchemy.engine import make_url
 
 from api.dashboard import exports, forms
 from api.dashboard.desk import Visit
@@ -49,6 +48,8 @@ def kind_of(source: Source) -> str:
     """The kind of database, which is all that is shown of a URL."""
     if source.url_env is not None:
         return f"${source.url_env}"
+    from sqlalchemy.engine import make_url
+
     return family(make_url(source.url or ""))
 
 

@@ -9,10 +9,10 @@ from flask import Response
 
 from api.dashboard import shown
 from api.dashboard.desk import Visit
-from api.health import SILENT_AFTER_SECONDS, what_is_missing
+from api.health import what_is_missing
 from timeball import __version__
 from timeball.dispatch import findings
-from timeball.dispatch.findings import Finding, Weight
+from timeball.dispatch.findings import SILENT_AFTER_SECONDS, Finding, Weight, number
 from timeball.model.visitor import Role
 from timeball.store import figures, logins, roll
 
@@ -48,15 +48,10 @@ def system(visit: Visit) -> Response:
     )
 
 
-def _number(info: dict[str, str], name: str) -> int:
-    text = info.get(name, "0")
-    return int(text) if text.isdigit() else 0
-
-
 def _memory(info: dict[str, str]) -> tuple[float, str]:
     """How full the store is, of 1000, and in words; of its limit, or else of the machine."""
-    used, limit = _number(info, "used_memory"), _number(info, "maxmemory")
-    machine = _number(info, "total_system_memory")
+    used, limit = number(info, "used_memory"), number(info, "maxmemory")
+    machine = number(info, "total_system_memory")
     whole = limit or machine
     of = shown.size(limit) if limit else f"no limit (the machine has {shown.size(machine)})"
     return (min(1000.0, 1000 * used / whole) if whole else 0.0), f"{shown.size(used)} of {of}"
@@ -65,12 +60,12 @@ def _memory(info: dict[str, str]) -> tuple[float, str]:
 def _store_facts(info: dict[str, str]) -> list[tuple[str, str]]:
     on = {"1": "on", "0": "off"}
     return [
-        ("Up for", shown.span(float(_number(info, "uptime_in_seconds")))),
-        ("Memory at its peak", shown.size(_number(info, "used_memory_peak"))),
+        ("Up for", shown.span(float(number(info, "uptime_in_seconds")))),
+        ("Memory at its peak", shown.size(number(info, "used_memory_peak"))),
         ("When full", info.get("maxmemory_policy", "?")),
         ("Append-only file", on.get(info.get("aof_enabled", ""), "?")),
         ("Last write of it", info.get("aof_last_write_status", "?")),
-        ("Size of it", shown.size(_number(info, "aof_current_size"))),
+        ("Size of it", shown.size(number(info, "aof_current_size"))),
         ("Clients", info.get("connected_clients", "?")),
         ("Commands a second", info.get("instantaneous_ops_per_sec", "?")),
     ]

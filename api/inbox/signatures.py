@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from timeball.errors import TimeballError
 from timeball.settings import Settings
 from timeball.signing import Verification, verify_mergent, verify_webhook
-from timeball.store import projects
-from timeball.store.scripts import connect
+
+if (
+    TYPE_CHECKING
+):  # with the libraries of the store and of the seals, 15 MB, once something comes in
+    from timeball.store.projects import Vault
+    from timeball.store.scripts import Client
 
 UNKNOWN = "unknown"
 """The secrets could not be read, so nothing can be said."""
@@ -34,8 +39,8 @@ class Checker:
 
     def __init__(self, settings: Settings) -> None:
         self._lock = Lock()
-        self._client = connect(settings.redis_url, timeout=1.0, connect_timeout=0.5)
-        self._vault = projects.Vault(settings.secret) if settings.secret else None
+        self._settings = settings
+        self._open: tuple[Client, Vault] | None = None
         self._secrets: tuple[str, ...] = ()
         self._keys: tuple[str, ...] = ()
         self._read_at = float("-inf")
@@ -66,11 +71,14 @@ class Checker:
 
     def _read(self, age_seconds: float) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
         with self._lock:
-            if self._vault is not None and time.monotonic() - self._read_at >= age_seconds:
+            if self._settings.secret and time.monotonic() - self._read_at >= age_seconds:
+                from timeball.store import projects
+
+                client, vault = self._opened(self._settings.secret)
                 try:
                     signing = [
-                        projects.signing_keys(self._client, self._vault, project)
-                        for project in projects.project_ids(self._client)
+                        projects.signing_keys(client, vault, project)
+                        for project in projects.project_ids(client)
                     ]
                     self._secrets = tuple(s for each in signing for s in each.secrets)
                     self._keys = tuple(t for each in signing for t in each.texts.values())
@@ -79,6 +87,15 @@ class Checker:
                     self._read_well = False
                 self._read_at = time.monotonic()
             return self._read_well, self._secrets, self._keys
+
+    def _opened(self, secret: str) -> tuple[Client, Vault]:
+        if self._open is None:
+            from timeball.store.projects import Vault
+            from timeball.store.scripts import connect
+
+            client = connect(self._settings.redis_url, timeout=1.0, connect_timeout=0.5)
+            self._open = client, Vault(secret)
+        return self._open
 
 
 _SIGNED = frozenset({"x-mergent-signature", "webhook-signature"})

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, cast
-
-from marshmallow import fields
+from typing import Any
 
 from api.mergent import rules
 from api.mergent.errors import Fault, Rejected
-from api.mergent.schemas import ApartSchema, RequestSchema, RetrySchema, Ruled, Strict, Terms, load
+from api.mergent.schemas import (
+    ApartSchema,
+    RequestSchema,
+    RetrySchema,
+    Ruled,
+    Strict,
+    Terms,
+    load,
+    nested,
+    tags_of,
+    timeout_of,
+    told_of,
+)
 from timeball.errors import InvalidField
 from timeball.model.schedule import CatchUp, Overlap, Share
 from timeball.timing.durations import MAX_DELAY
@@ -97,13 +107,6 @@ def _shape(unset: StrEnum) -> Mapping[str, Any]:
     return {"type": ["string", "null"], "enum": [*map(str, type(unset)), None], "default": unset}
 
 
-def _nested(schema: type[Strict], about: str, **options: Any) -> fields.Nested:
-    messages: dict[str, Any] = {"null": "must be an object, not null", "required": "is required"}
-    return fields.Nested(
-        schema, error_messages=messages, metadata={"description": about}, **options
-    )
-
-
 class RuleSchema(Strict):
     """When a schedule fires; also what a preview takes. One of `cron` and `rrule` must be there."""
 
@@ -148,7 +151,7 @@ class RuleSchema(Strict):
 class ScheduleSchema(RuleSchema, ApartSchema):
     """A schedule to create, or with `partial` what to change of one."""
 
-    request = _nested(RequestSchema, "What to call.", required=True)
+    request = nested(RequestSchema, "What to call.", required=True)
     name = Ruled(
         lambda value, _: rules.name(value),
         "At most 500 characters, to find the schedule by; several may have one name.",
@@ -190,46 +193,26 @@ class ScheduleSchema(RuleSchema, ApartSchema):
         "Ours: nothing older is made up for; one hour unless said.",
         _SPAN,
     )
-    timeout = Ruled(
-        lambda value, _: rules.timeout(value),
-        "Ours: the total time of each call, 0.1 s to 900 s, in seconds or as `90s`.",
-        {"type": ["string", "number", "null"]},
+    timeout = timeout_of(
+        "Ours: the total time of each call, 0.1 s to 900 s, in seconds or as `90s`."
     )
-    retry = _nested(
+    retry = nested(
         RetrySchema,
         "Ours: the retry policy of its tasks; null or absent is Mergent's, 3 attempts.",
         allow_none=True,
     )
-    tags = Ruled(
-        lambda value, _: rules.tags(value),
-        "Ours: up to 20 words of up to 100 characters, put on each of its tasks.",
-        {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
-    )
-    on_success = Ruled(
-        lambda value, terms: rules.callback(value, "on_success", terms.policy),
+    tags = tags_of("Ours: up to 20 words of up to 100 characters, put on each of its tasks.")
+    on_success = told_of(
+        "on_success",
         "Ours: a URL that is told, by a signed call with retries of its own, when a task of it has succeeded.",
-        {"type": ["string", "null"]},
     )
-    on_failure = Ruled(
-        lambda value, terms: rules.callback(value, "on_failure", terms.policy),
-        "Ours: the same when a task of it has failed for good.",
-        {"type": ["string", "null"]},
-    )
-    on_attempt = Ruled(
-        lambda value, terms: rules.callback(value, "on_attempt", terms.policy),
-        "Ours: the same for every attempt, whatever its end.",
-        {"type": ["string", "null"]},
-    )
-    on_failing = Ruled(
-        lambda value, terms: rules.callback(value, "on_failing", terms.policy),
+    on_failure = told_of("on_failure", "Ours: the same when a task of it has failed for good.")
+    on_attempt = told_of("on_attempt", "Ours: the same for every attempt, whatever its end.")
+    on_failing = told_of(
+        "on_failing",
         "Ours: a URL that is called once `failing_after` of its tasks in a row have failed for good.",
-        {"type": ["string", "null"]},
     )
-    on_recovered = Ruled(
-        lambda value, terms: rules.callback(value, "on_recovered", terms.policy),
-        "Ours: the same once a task has succeeded after that.",
-        {"type": ["string", "null"]},
-    )
+    on_recovered = told_of("on_recovered", "Ours: the same once a task has succeeded after that.")
     failing_after = Ruled(
         lambda value, _: (
             FAILING_AFTER
@@ -244,12 +227,6 @@ class ScheduleSchema(RuleSchema, ApartSchema):
         "Ours: then the schedule is also paused; resumed, it is after each failure until a task succeeds.",
         {"type": ["boolean", "null"]},
     )
-
-    def __init__(self, terms: Terms | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        if terms is not None:
-            self.terms = terms
-            cast(Strict, cast(fields.Nested, self.fields["request"]).schema).terms = terms
 
 
 def _count(value: Any, _: Terms) -> int:

@@ -124,7 +124,26 @@ class Strict(Schema):
         return data
 
 
-def _nested(schema: type[Strict], about: str, **options: Any) -> fields.Nested:
+def timeout_of(about: str) -> Ruled:
+    """A field for the total time of a call."""
+    shape = {"type": ["string", "number", "null"]}
+    return Ruled(lambda value, _: rules.timeout(value), about, shape)
+
+
+def tags_of(about: str) -> Ruled:
+    """A field for tags."""
+    shape = {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT}
+    return Ruled(lambda value, _: rules.tags(value), about, shape)
+
+
+def told_of(name: str, about: str) -> Ruled:
+    """A field for a URL that is told of an end."""
+    shape = {"type": ["string", "null"]}
+    return Ruled(lambda value, terms: rules.callback(value, name, terms.policy), about, shape)
+
+
+def nested(schema: type[Strict], about: str, **options: Any) -> fields.Nested:
+    """A field that is an object of its own."""
     messages: dict[str, Any] = {"null": "must be an object, not null", "required": "is required"}
     return fields.Nested(
         schema, error_messages=messages, metadata={"description": about}, **options
@@ -235,7 +254,7 @@ class RetrySchema(Strict):
 
 
 class ApartSchema(Strict):
-    """What sets a task, or the tasks of a schedule, apart from others of its queue."""
+    """What sets a task, or the tasks of a schedule, apart from others of its queue; has a `request` too."""
 
     priority = Ruled(
         lambda value, _: rules.priority(value),
@@ -253,6 +272,13 @@ class ApartSchema(Strict):
         {"type": ["string", "null"], "maxLength": rules.KEY_LIMIT},
     )
 
+    def __init__(self, terms: Terms | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        if terms is not None:
+            self.terms = terms
+            request = cast(fields.Nested, self.fields["request"])
+            cast(Strict, request.schema).terms = terms
+
     @validates_schema
     def _one_key(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("concurrency_key") is not None and data.get("ordering_key") is not None:
@@ -265,7 +291,7 @@ class ApartSchema(Strict):
 class TaskSchema(ApartSchema):
     """A task to create, or with `partial` what to change of one."""
 
-    request = _nested(RequestSchema, "What to call.", required=True)
+    request = nested(RequestSchema, "What to call.", required=True)
     name = Ruled(
         lambda value, _: rules.name(value),
         "At most 500 characters; a live task of the same name is answered instead of a second one.",
@@ -286,44 +312,22 @@ class TaskSchema(ApartSchema):
         "A wait such as `90s`, `2h45m` or `PT5M`, added to `scheduled_for` or else to now.",
         {"type": ["string", "null"], "examples": ["90s", "PT5M"]},
     )
-    timeout = Ruled(
-        lambda value, _: rules.timeout(value),
-        "Ours: the total time of the call, 0.1 s to 900 s, in seconds or as `90s`.",
-        {"type": ["string", "number", "null"]},
+    timeout = timeout_of(
+        "Ours: the total time of the call, 0.1 s to 900 s, in seconds or as `90s`."
     )
-    retry = _nested(
+    retry = nested(
         RetrySchema,
         "Ours: the retry policy; null or absent is Mergent's table of 9 attempts.",
         allow_none=True,
     )
-    tags = Ruled(
-        lambda value, _: rules.tags(value),
-        "Ours: up to 20 words of up to 100 characters, to find the task by.",
-        {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": rules.TAGS_LIMIT},
-    )
+    tags = tags_of("Ours: up to 20 words of up to 100 characters, to find the task by.")
 
-    on_success = Ruled(
-        lambda value, terms: rules.callback(value, "on_success", terms.policy),
+    on_success = told_of(
+        "on_success",
         "Ours: a URL that is told, by a signed call with retries of its own, when the task has succeeded.",
-        {"type": ["string", "null"]},
     )
-    on_failure = Ruled(
-        lambda value, terms: rules.callback(value, "on_failure", terms.policy),
-        "Ours: the same when the task has failed for good.",
-        {"type": ["string", "null"]},
-    )
-    on_attempt = Ruled(
-        lambda value, terms: rules.callback(value, "on_attempt", terms.policy),
-        "Ours: the same for every attempt, whatever its end.",
-        {"type": ["string", "null"]},
-    )
-
-    def __init__(self, terms: Terms | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        if terms is not None:
-            self.terms = terms
-            nested = cast(fields.Nested, self.fields["request"])
-            cast(Strict, nested.schema).terms = terms
+    on_failure = told_of("on_failure", "Ours: the same when the task has failed for good.")
+    on_attempt = told_of("on_attempt", "Ours: the same for every attempt, whatever its end.")
 
 
 def load(schema: Strict, data: Any, *, partial: bool = False) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_the_unit_starts_what_there_is() -> None:
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
-        return  # not this machine's init: the test above has read it
+        pytest.skip("no systemd-analyze (apt: systemd)")
     text = (DEPLOY / "systemd/timeball.service").read_text()
     unit = tmp_path / "timeball.service"
     unit.write_text(text.replace("/opt/timeball/bin/timeball", "/bin/true"))

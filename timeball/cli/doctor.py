@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from timeball.dispatch.house import House
     from timeball.settings import Settings
 
-SKEW_SECONDS = 1.0
-"""A clock that is further off than that may make receivers refuse signatures, and ids sort wrongly."""
-FULL_SHARE = 0.85
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -110,12 +106,12 @@ def _store(house: House) -> Iterator[Finding]:
     else:
         share = used / most
         yield Finding(
-            "memory", share < FULL_SHARE, f"{share:.0%} of {most / 2**20:.0f} MiB is used"
+            "memory", share < findings.NEARLY_FULL, f"{share:.0%} of {most / 2**20:.0f} MiB is used"
         )
     skew, ahead = findings.clocks(house)
     yield Finding(
         "clock",
-        abs(skew) < SKEW_SECONDS,
+        abs(skew) <= findings.SKEW_SECONDS,
         f"the store's is {skew * 1000:+.0f} ms from this machine's",
     )
     if ahead:

@@ -106,28 +106,20 @@ def set_(
     click.echo(json.dumps(told) if as_json else f"{queue or 'project'}: {limits_in_words(told)}")
 
 
-def _verb(queue: str, verb: str, data: Path | None) -> Any:
-    return Remote(data)("POST", f"/queues/{quote(queue, safe='')}/{verb}")
+def _switch(name: str, done: str, words: str) -> None:
+    """Add a command that switches a queue and tells how many tasks wait."""
+
+    @queues.command(name, help=words)
+    @_QUEUE
+    @_JSON
+    @data_option
+    def switch(queue: str, as_json: bool, data: Path | None) -> None:
+        told = Remote(data)("POST", f"/queues/{quote(queue, safe='')}/{name}")
+        click.echo(json.dumps(told) if as_json else f"{done} {queue}: {told['waiting']} wait")
 
 
-@queues.command()
-@_QUEUE
-@_JSON
-@data_option
-def pause(queue: str, as_json: bool, data: Path | None) -> None:
-    """Let a queue's tasks wait; calls in flight end."""
-    told = _verb(queue, "pause", data)
-    click.echo(json.dumps(told) if as_json else f"paused {queue}: {told['waiting']} wait")
-
-
-@queues.command()
-@_QUEUE
-@_JSON
-@data_option
-def resume(queue: str, as_json: bool, data: Path | None) -> None:
-    """Let a queue's tasks go on."""
-    told = _verb(queue, "resume", data)
-    click.echo(json.dumps(told) if as_json else f"resumed {queue}: {told['waiting']} wait")
+_switch("pause", "paused", "Let a queue's tasks wait; calls in flight end.")
+_switch("resume", "resumed", "Let a queue's tasks go on.")
 
 
 @queues.command()

@@ -14,8 +14,10 @@ from timeball.store import keys, pumps
 from timeball.store.roll import Entry
 
 SILENT_AFTER_SECONDS = 10.0
+"""Who has not signed the roll for so long is away: all sign in every two seconds."""
 NEARLY_FULL = 0.8
-SKEW_SECONDS = 2.0
+SKEW_SECONDS = 1.0
+"""A clock that is further off may make receivers refuse signatures, and ids sort wrongly."""
 MOST_SHARE_OF_CLIENTS = 0.8
 
 
@@ -56,7 +58,7 @@ def look(house: House, info: dict[str, str], crew: list[Entry], now: datetime) -
 
 def memory(info: dict[str, str]) -> tuple[int, int]:
     """(used, most) bytes of a store by its INFO; the most is 0 where it has no limit."""
-    return _number(info, "used_memory"), _number(info, "maxmemory")
+    return number(info, "used_memory"), number(info, "maxmemory")
 
 
 def cannot_append(info: dict[str, str]) -> bool:
@@ -79,14 +81,15 @@ def clocks(house: House, here: Callable[[], float] = time.time) -> tuple[float, 
     return (now_ms - ahead_ms) / 1000 - (began + here()) / 2, ahead_ms / 1000
 
 
-def _number(info: dict[str, str], name: str) -> int:
+def number(info: dict[str, str], name: str) -> int:
+    """A whole number of an INFO; 0 where it has none of that name."""
     text = info.get(name, "0")
     return int(text) if text.isdigit() else 0
 
 
 def _memory(info: dict[str, str]) -> Iterable[Finding]:
     used, limit = memory(info)
-    machine = _number(info, "total_system_memory")
+    machine = number(info, "total_system_memory")
     if limit and used > NEARLY_FULL * limit:
         yield Finding(
             Weight.BAD if used > 0.95 * limit else Weight.WARN,
@@ -119,7 +122,7 @@ def _persistence(info: dict[str, str]) -> Iterable[Finding]:
             Weight.WARN,
             "The store could not rewrite its append-only file, which grows now without end: look at its disk.",
         )
-    if info.get("role") == "master" and _number(info, "connected_slaves") == 0:
+    if info.get("role") == "master" and number(info, "connected_slaves") == 0:
         yield Finding(
             Weight.NOTE,
             "The store has no replica: while it is down, nothing is taken or called; what was taken is kept.",
@@ -127,13 +130,13 @@ def _persistence(info: dict[str, str]) -> Iterable[Finding]:
 
 
 def _clients(info: dict[str, str]) -> Iterable[Finding]:
-    clients, most = _number(info, "connected_clients"), _number(info, "maxclients")
+    clients, most = number(info, "connected_clients"), number(info, "maxclients")
     if most and clients > MOST_SHARE_OF_CLIENTS * most:
         yield Finding(
             Weight.WARN,
             f"{clients} of {most} connections to the store are in use: raise maxclients.",
         )
-    if _number(info, "rejected_connections"):
+    if number(info, "rejected_connections"):
         yield Finding(
             Weight.WARN,
             f"The store has refused {info['rejected_connections']} connections since its start: "

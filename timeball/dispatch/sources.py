@@ -18,7 +18,6 @@ from timeball.dispatch import own
 from timeball.dispatch.house import House
 from timeball.egress import Policy
 from timeball.errors import InvalidField, NotFound
-from timeball.export import counting, databases
 from timeball.export.columns import Column
 from timeball.export.segments import parse_segment
 from timeball.export.sources import Source, family, from_json, resolve, to_json
@@ -80,6 +79,10 @@ def register(house: House, project: str, source: Source) -> tuple[Column, ...]:
 
 def probe(house: House, source: Source) -> tuple[Column, ...]:
     """Try a source, without keeping it. Answers its columns. Raises InvalidField."""
+    from timeball.export import (
+        databases,  # with SQLAlchemy: an API that nobody asks for exports does without
+    )
+
     return databases.probe(source, policy(house.settings))
 
 
@@ -142,6 +145,8 @@ def count(house: House, project: str, index: str, data: object, now: datetime) -
 
     Raises NotFound, InvalidField, ExportError: also when counting takes longer than somebody waits.
     """
+    from timeball.export import counting
+
     return counting.count(get(house, project, index), data, now, policy(house.settings))
 
 
@@ -151,6 +156,8 @@ def columns(house: House, source: Source) -> tuple[Column, ...]:
     with _lock:
         found = _known.get(source)
     if found is None or found[0] < now:
+        from timeball.export import databases
+
         found = (now + COLUMNS_KNOWN_SECONDS, databases.columns(source, policy(house.settings)))
         with _lock:
             if len(_known) > 1000:

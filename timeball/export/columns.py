@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from sqlalchemy import types
-from sqlalchemy.dialects import mysql
+if TYPE_CHECKING:  # what only names a column does without SQLAlchemy, which takes 15 MB
+    from sqlalchemy.types import TypeEngine
 
 MAX_TEXT = 4096
 """The longest text a rule may compare with, in characters."""
@@ -82,8 +83,11 @@ class Range:
 Value = str | int | Decimal | bool | uuid.UUID | Range
 
 
-def kind_of(type_: types.TypeEngine[object]) -> Kind:
+def kind_of(type_: TypeEngine[object]) -> Kind:
     """The kind of a reflected SQLAlchemy type."""
+    from sqlalchemy import types
+    from sqlalchemy.dialects import mysql
+
     table: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
         (types.Boolean, Kind.BOOLEAN),
         (types.Integer, Kind.INTEGER),

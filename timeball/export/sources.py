@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING, Any
 
 from timeball.errors import InvalidField
 from timeball.export.columns import Times
+
+if TYPE_CHECKING:  # as in columns
+    from sqlalchemy.engine import URL
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -149,6 +149,9 @@ def _names(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 def resolve(source: Source, environ: Mapping[str, str] | None = None) -> URL:
     """The URL to open, with the driver we use. Raises InvalidField, without any part of the URL."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     where = "url_env" if source.url_env else "url"
     raw = source.url
     if source.url_env:

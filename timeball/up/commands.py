@@ -54,24 +54,20 @@ def worker(processes: int, name: str = "worker") -> tuple[str, ...]:
 
 
 def exporter(processes: int, name: str = "exporter") -> tuple[str, ...]:
-    """A Celery worker of its own for exports, which take long: calls never wait behind one."""
-    return _celery_worker(processes, name, keys.EXPORT_QUEUE)
+    """A Celery worker of its own for exports, which take long: calls never wait behind one.
+
+    It is started when the first export is there; until then a small process stands in its place.
+    """
+    return _python("timeball.up.standby", *_celery_worker(processes, name, keys.EXPORT_QUEUE))
 
 
 def _celery_worker(processes: int, name: str, consumed: str) -> tuple[str, ...]:
-    return _python(
-        *("celery", "--quiet", "-A", "workers.app", "worker", "--queues", consumed),
-        *("--pool", "prefork", "--concurrency", str(processes)),
-        *("--without-mingle", "--without-gossip", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
-    )
+    return _python("workers.run", consumed, str(processes), name)
 
 
 def beat() -> tuple[str, ...]:
     """Celery's beat with our scheduler; any number may run, one leads."""
-    return _python(
-        *("celery", "--quiet", "-A", "beat.app", "beat"),
-        *("--scheduler", "beat.scheduler:DutyScheduler", "--pidfile", "", "--loglevel", "INFO"),
-    )
+    return _python("beat.run")
 
 
 def flower(host: str, port: int) -> tuple[str, ...]:
