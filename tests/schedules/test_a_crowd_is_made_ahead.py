@@ -55,6 +55,17 @@ def test_fewer_are_made_at_their_instant(world: World) -> None:
     assert world.tasks() == []
 
 
+def test_many_that_are_due_one_after_the_other_are_no_crowd(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "CROWD", 3)
+    for second in (1, 2, 3, 4, 5):
+        world.make(cron=f"{second} 1 12 * * *")
+    world.set(THEN)
+    world.beat()
+    assert world.tasks() == []
+
+
 def test_beat_looks_often_enough_to_see_a_crowd_before_its_instant() -> None:
     from beat.scheduler import LOOK_SECONDS
 

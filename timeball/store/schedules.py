@@ -27,10 +27,10 @@ LOOK_AT_ONCE = 2000
 """Schedules read in one move: Redis serves nobody else meanwhile, about 3 us each."""
 EXPAND_AT_ONCE = 100
 """Occurrences written in one move: about 40 us each."""
-AHEAD_MS = 2000
+AHEAD_MS = 10_000
 """So long before its instant a crowd is made, for its tasks to wait in their lanes when it comes."""
 CROWD = 500
-"""So many schedules due within that time are a crowd. Fewer are made at their instant, in 30 ms."""
+"""So many schedules due in one second are a crowd. Fewer are made at their instant, in 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)

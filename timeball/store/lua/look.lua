@@ -1,7 +1,8 @@
 -- look: what beat has to do now about schedules. Changes nothing.
 -- KEYS[1]  prefix of the shard
 -- ARGV[1]  how many schedules at most, of each sort
--- ARGV[2]  how many ms ahead the occurrences of a crowd are made, ARGV[3] how many are a crowd
+-- ARGV[2]  how many ms ahead the occurrences of a crowd are made
+-- ARGV[3]  how many that are due in one second are a crowd
 -- Answers {now, next, ids whose waiting occurrence may begin, then of those that are due, the
 -- longest overdue first: id, record up to its spec}. `next` is when the first is due, -1 for never.
 -- When less is due than may be told, what a crowd ahead can be made of now follows.
@@ -37,12 +38,16 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'next', '-inf', now, 'LIMIT', 0, most)) do
   tell_of(id)
 end
-local after, till = '(' .. now, now + tonumber(ARGV[2])
-if #due < 2 * most and redis.call('ZCOUNT', P .. 'next', after, till) >= tonumber(ARGV[3]) then
-  local crowd = redis.call('ZRANGEBYSCORE', P .. 'next', after, till, 'LIMIT', 0, 2 * most)
-  for _, id in ipairs(crowd) do
-    if #due >= 2 * most then break end
-    tell_of(id, may_be_ahead)
+local till, crowd = now + tonumber(ARGV[2]), tonumber(ARGV[3])
+if redis.call('ZCOUNT', P .. 'next', '(' .. now, till) < crowd then return out end
+for second = math.ceil(now / 1000), math.floor(till / 1000) do
+  local first, last = second * 1000, second * 1000 + 999
+  if redis.call('ZCOUNT', P .. 'next', first, last) >= crowd then
+    local ids = redis.call('ZRANGEBYSCORE', P .. 'next', first, last, 'LIMIT', 0, 2 * most)
+    for _, id in ipairs(ids) do
+      if #due == 2 * most then return out end
+      tell_of(id, may_be_ahead)
+    end
   end
 end
 return out
