@@ -103,7 +103,8 @@ def begin(visit: Visit) -> Response:
     name, rate = visit.session.visitor.name, typed_rate()
     wanted = filter_of(given)
     made = verbs.begin(visit.house, visit.project.id, action, name, wanted=wanted, rate=rate)
-    return started(visit, made, urlencode(given) or "all tasks")
+    what = ", ".join(f"{name} {value}" for name, value in in_words(verbs.meant(action, wanted)))
+    return started(visit, made, what or "all tasks")
 
 
 def typed_rate() -> float | None:
@@ -119,7 +120,9 @@ def typed_rate() -> float | None:
 
 def started(visit: Visit, made: Bulk, what: str) -> Response:
     """Write a bulk into the audit log, and lead to its page."""
-    visit.wrote(f"bulk {made.action}", made.id, before=what, after=f"{made.total.count} tasks")
+    visit.wrote(
+        f"bulk {made.action}", made.id, before=what, after=shown.many(made.total.count, "task")
+    )
     return visit.go(url_for("dashboard.bulk_page", bulk_id=made.id))
 
 

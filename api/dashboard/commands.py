@@ -40,9 +40,14 @@ def curl(base: str, path: str, value: Any, method: str = "POST") -> str:
     """A command of the shell."""
     text = shown.escaped(json.dumps(value, ensure_ascii=False))
     return (
-        f'curl -X {method} {base}/v2/{path} -H "Authorization: Bearer ${KEY}" \\\n'
-        f"  -H 'Content-Type: application/json' -d {shlex.quote(text)}"
+        f'curl -X {method} {base}/v2/{path} \\\n  -H "Authorization: Bearer ${KEY}" \\\n'
+        f"  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(text)}"
     )
+
+
+def bare(base: str, path: str, method: str = "POST") -> str:
+    """A command of the shell that sends no value."""
+    return f'curl -X {method} {base}/v2/{path} \\\n  -H "Authorization: Bearer ${KEY}"'
 
 
 def python(base: str, path: str, value: Any, method: str = "POST") -> str:

@@ -9,7 +9,8 @@ from datetime import datetime
 from flask import Response, request, url_for
 
 from api.dashboard import bulk, charts, shown
-from api.dashboard.desk import Visit
+from api.dashboard.commands import curl
+from api.dashboard.desk import Visit, base_url
 from timeball.dispatch import bulk as verbs
 from timeball.dispatch import intake
 from timeball.errors import Conflict, NotFound
@@ -47,8 +48,10 @@ def dead(visit: Visit) -> Response:
         1.0,
         lambda: figures.standing(visit.house.client, visit.prefix, visit.project.id),
     )
+    gone = {"request": {"url": visit.receiver("/gone?status=410")}}
     return visit.page(
         "dead.html",
+        command_text=curl(base_url(visit.desk), "tasks", gone),
         groups=groups(found),
         looked_at=len(found),
         total=standing.ended[State.DEAD],
@@ -104,7 +107,9 @@ def redrive(visit: Visit) -> Response:
         return bulk.started(visit, made, f"{where}: {error}")
     fates = Counter(_run(visit, task_id) for task_id in ids)
     visit.wrote("redrive", f"{where}: {error}", after=f"{fates[True]} made due now")
-    return visit.go(page, f"Made {fates[True]} dead tasks due now.", bool(fates[True]))
+    return visit.go(
+        page, f"Made {shown.many(fates[True], 'dead task')} due now.", bool(fates[True])
+    )
 
 
 def _run(visit: Visit, task_id: bytes) -> bool:

@@ -176,6 +176,10 @@ class Visit:
         """The store's now, by which everything is due."""
         return pumps.clock(self.house.client, self.prefix)[0]
 
+    def receiver(self, path: str) -> str:
+        """A URL that commands call: at the inbox, where there is one."""
+        return (self.house.settings.inbox_url or "https://example.com").rstrip("/") + path
+
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page in the frame of all pages."""
         told = self.desk.sessions.told(request)

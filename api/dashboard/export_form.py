@@ -10,8 +10,7 @@ from flask import Response, render_template, request, url_for
 
 from api.auth import Caller
 from api.dashboard import exports, forms, segment_form, shown
-from api.dashboard.commands import curl
-from api.dashboard.desk import Visit, base_url
+from api.dashboard.desk import Visit
 from api.dashboard.forms import Form
 from api.mergent.errors import Rejected
 from api.spaaza import read
@@ -111,8 +110,7 @@ def _data(visit: Visit, form: Form, rows: int, index: str, known: tuple[Column, 
 
 
 def _command(visit: Visit, form: Form, rows: int, index: str, known: tuple[Column, ...]) -> str:
-    data = _data(visit, form, rows, index, known)
-    return curl(base_url(visit.desk), "tasks", data).replace("/v2/tasks", "/spaaza/tasks", 1)
+    return exports.asked_by_curl(visit, _data(visit, form, rows, index, known))
 
 
 def _known(visit: Visit, index: str) -> tuple[Column, ...]:

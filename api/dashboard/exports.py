@@ -12,7 +12,8 @@ import orjson
 from flask import Response, redirect, render_template, request, send_file, url_for
 
 from api.dashboard import segment_form, shown
-from api.dashboard.desk import Visit
+from api.dashboard.commands import curl
+from api.dashboard.desk import Visit, base_url
 from timeball.dispatch import export_files, own, sources
 from timeball.dispatch import exports as verbs
 from timeball.errors import Conflict, NotFound
@@ -104,7 +105,21 @@ def _listed(visit: Visit) -> dict[str, Any]:
         "query": query,
         "next_url": f"{url_for('dashboard.exports')}?{more}" if len(found) > PAGE else None,
         "now": codec.from_ms(visit.now_ms()),
+        "command_text": asked_by_curl(visit, EXAMPLE | {"chain": visit.project.chain}),
     }
+
+
+EXAMPLE = {
+    "desc": "What Timeball did",
+    "target": {"action": "export", "export_index": "tasks"},
+    "trigger": {},
+}
+"""An export that a chain without a source can make."""
+
+
+def asked_by_curl(visit: Visit, task: dict[str, Any]) -> str:
+    """The command that makes an export."""
+    return curl(base_url(visit.desk), "tasks", task).replace("/v2/tasks", "/spaaza/tasks", 1)
 
 
 def _whole(text: str, most: int) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Response, request, url_for
 
 from api.dashboard import charts, shown
+from api.dashboard.commands import curl
 from api.dashboard.dead import host as host_of
-from api.dashboard.desk import Visit
+from api.dashboard.desk import Part, Visit, base_url
 from api.dashboard.queues import number_of_form
 from timeball.dispatch import hosts as verbs
 from timeball.errors import InvalidField
@@ -21,6 +23,7 @@ from timeball.store import codec, figures
 NEWEST = 500
 """Of each of succeeded and dead, the newest tasks whose last calls are looked at."""
 SAMPLED_SECONDS = 5.0
+LIVE_SECONDS = 1.0
 MOST_ROWS = 200
 WAYS_SHOWN = 5
 
@@ -55,7 +58,26 @@ class Row:
 
 def hosts(visit: Visit) -> Response:
     """Hosts in trouble first, then those that are called most."""
-    found = verbs.list_hosts(visit.house, visit.project.id)
+    base = base_url(visit.desk)
+    return visit.page(
+        "hosts.html",
+        each_host=verbs.default_limit(visit.house, visit.project.id),
+        cap_text=curl(base, "hosts/api.example.com", {"concurrency": 5}, "PATCH"),
+        **_shown(visit, verbs.list_hosts(visit.house, visit.project.id)),
+    )
+
+
+def live(visit: Visit) -> Response:
+    """Only what changes of the page, as it was a second ago at most."""
+    found = visit.desk.cache.get(
+        ("held hosts", visit.project.id),
+        LIVE_SECONDS,
+        lambda: verbs.list_hosts(visit.house, visit.project.id),
+    )
+    return visit.part(Part.of("hosts_live.html", visit=visit, **_shown(visit, found)))
+
+
+def _shown(visit: Visit, found: list[HostState]) -> dict[str, Any]:
     samples = visit.desk.cache.get(
         ("hosts", visit.project.id), SAMPLED_SECONDS, lambda: _samples(visit)
     )
@@ -64,14 +86,16 @@ def hosts(visit: Visit) -> Response:
     known = {row.name for row in rows}
     others = sorted(samples.items(), key=lambda item: (-item[1].calls, item[0]))
     rows += [Row(name, None, sample) for name, sample in others if name not in known]
-    return visit.page(
-        "hosts.html",
-        rows=rows[:MOST_ROWS],
-        total=len(rows),
-        newest=NEWEST,
-        ways=WAYS_SHOWN,
-        now=codec.from_ms(visit.now_ms()),
-    )
+    nobody = {"request": {"url": "http://localhost:1/"}, "retry": {"max_attempts": 1}}
+    return {
+        "rows": rows[:MOST_ROWS],
+        "total": len(rows),
+        "newest": NEWEST,
+        "ways": WAYS_SHOWN,
+        "now": codec.from_ms(visit.now_ms()),
+        "command_text": "for n in $(seq 12); do\n"
+        f"{curl(base_url(visit.desk), 'tasks', nobody)}\ndone",
+    }
 
 
 def _samples(visit: Visit) -> dict[str, Sample]:
@@ -120,5 +144,6 @@ def _limit(visit: Visit, host: str) -> Response:
 
 ROUTES = (
     ("GET", "/hosts", "hosts", hosts, Role.VIEWER),
+    ("GET", "/hosts/live", "hosts_live", live, Role.VIEWER),
     ("POST", "/hosts", "host_verb", act, Role.OPERATOR),
 )

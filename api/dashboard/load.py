@@ -8,7 +8,9 @@ from datetime import datetime
 
 from flask import Response
 
-from api.dashboard.desk import Visit
+from api.dashboard import shown
+from api.dashboard.commands import curl
+from api.dashboard.desk import Visit, base_url
 from timeball.dispatch import schedules as verbs
 from timeball.model.visitor import Role
 
@@ -60,7 +62,12 @@ def draw(calls: Counter[int], begin: datetime, counted: int, schedules: int) -> 
     floor = min(calls.values(), default=0) if len(calls) == 1440 else 0
     top = max(calls.values(), default=0) - floor
     cells = [
-        Cell(minute % 60, minute // 60, shade(n - floor, top), f"{_at(minute)} UTC: {n} calls")
+        Cell(
+            minute % 60,
+            minute // 60,
+            shade(n - floor, top),
+            f"{_at(minute)} UTC: {shown.many(n, 'call')}",
+        )
         for minute, n in sorted(calls.items())
     ]
     busiest = [Peak(_at(minute), n) for minute, n in calls.most_common(BUSIEST)]
@@ -88,8 +95,10 @@ def load(visit: Visit) -> Response:
         found, schedules = verbs.load(visit.house, visit.project.id, COUNT_SECONDS)
         return draw(found.calls, found.begin, found.schedules, schedules)
 
-    shown = visit.desk.cache.get(("load", visit.project.id), KEEP_SECONDS, make)
-    return visit.page("schedules_load.html", map=shown)
+    drawn = visit.desk.cache.get(("load", visit.project.id), KEEP_SECONDS, make)
+    hourly = {"request": {"url": visit.receiver("/hourly")}, "cron": "0 * * * *", "name": "hourly"}
+    command_text = curl(base_url(visit.desk), "schedules", hourly)
+    return visit.page("schedules_load.html", map=drawn, command_text=command_text)
 
 
 ROUTES = (("GET", "/schedules/load", "schedules_load", load, Role.VIEWER),)

@@ -207,7 +207,8 @@ def _cards(now: Standing, hour: Counter[str], a_second: float) -> list[Card]:
         Card(
             "Succeeded",
             count(hour["succeeded"]),
-            f"attempts answered 2xx in the last 60 minutes, {success(hour)}",
+            "attempts answered 2xx in the last 60 minutes"
+            + (f", {success(hour)}" if charts.ended(hour) else ""),
             "good",
             tasks + "success",
         ),

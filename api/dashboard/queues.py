@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from flask import Response, request, url_for
 
 from api.dashboard import shown
-from api.dashboard.desk import Visit
+from api.dashboard.commands import curl
+from api.dashboard.desk import Part, Visit, base_url
 from api.mergent import rules
 from timeball.dispatch import queues as verbs
 from timeball.errors import InvalidField, NotFound
@@ -16,19 +18,36 @@ from timeball.model.queue import Limits, QueueState
 from timeball.model.visitor import Role
 from timeball.store import codec
 
+LIVE_SECONDS = 1.0
 MOST = 1_000_000
 LONGEST, SHORTEST = timedelta(days=1), timedelta(milliseconds=1)
 
 
 def queues(visit: Visit) -> Response:
     """Every queue of the project."""
-    return visit.page(
-        "queues.html",
-        rows=verbs.list_queues(visit.house, visit.project.id),
-        whole=verbs.project_limits(visit.house, visit.project.id),
-        words=limits_in_words,
-        now=codec.from_ms(visit.now_ms()),
+    whole = verbs.project_limits(visit.house, visit.project.id)
+    rows = verbs.list_queues(visit.house, visit.project.id)
+    return visit.page("queues.html", whole=whole, **_shown(visit, rows))
+
+
+def live(visit: Visit) -> Response:
+    """Only what changes of the page, as it was a second ago at most."""
+    rows = visit.desk.cache.get(
+        ("queues", visit.project.id),
+        LIVE_SECONDS,
+        lambda: verbs.list_queues(visit.house, visit.project.id),
     )
+    return visit.part(Part.of("queues_live.html", visit=visit, **_shown(visit, rows)))
+
+
+def _shown(visit: Visit, rows: list[QueueState]) -> dict[str, Any]:
+    mail = {"request": {"url": visit.receiver("/mail")}, "queue": "mail"}
+    return {
+        "rows": rows,
+        "words": limits_in_words,
+        "now": codec.from_ms(visit.now_ms()),
+        "command_text": curl(base_url(visit.desk), "tasks", mail),
+    }
 
 
 def limits_in_words(limits: Limits) -> str:
@@ -71,7 +90,9 @@ def queue_purge(visit: Visit, name: str) -> Response:
         )
     gone = verbs.purge(visit.house, visit.project.id, name)
     visit.wrote("purge queue", name, after=f"{gone} deleted")
-    return visit.go(url_for("dashboard.queues"), f"Deleted {gone} waiting tasks of {name}.")
+    return visit.go(
+        url_for("dashboard.queues"), f"Deleted {shown.many(gone, 'waiting task')} of {name}."
+    )
 
 
 def queue_limits(visit: Visit, name: str) -> Response:
@@ -126,5 +147,6 @@ VERBS = {
 
 ROUTES = (
     ("GET", "/queues", "queues", queues, Role.VIEWER),
+    ("GET", "/queues/live", "queues_live", live, Role.VIEWER),
     ("POST", "/queues/<name>/<verb>", "queue_verb", queue_verb, Role.OPERATOR),
 )

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Response, render_template, request, url_for
 
 from api.dashboard import forms, shown
-from api.dashboard.commands import Commands, commands, curl
+from api.dashboard.commands import Commands, bare, commands, curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
 from api.mergent.dump import is_secret
@@ -123,6 +123,7 @@ def schedule(visit: Visit, schedule_id: str) -> Response:
         ],
         id_text=id_text,
         now=now,
+        run_text=bare(base_url(visit.desk), f"schedules/{wanted}/run"),
     )
 
 
@@ -258,20 +259,26 @@ def _previewed(visit: Visit, form: Form, edited: Schedule | None) -> dict[str, A
         except (Rejected, InvalidField) as error:
             if not form.faults:
                 form.reject(error)
-    shown_as: Commands | None = None
+    written: Commands | None = None
     if form["request.url"].strip():
+        known = bool(form.faults)
         try:
-            shown_as = _commands(visit, form, edited)
-        except Rejected as error:
-            form.reject(error)
-    return {"preview": found, "commands": shown_as}
+            written = _commands(visit, form, edited)
+            if not known:
+                ScheduleReader(visit.desk.terms).fields(_data(form))
+        except (Rejected, InvalidField) as error:
+            if not known:
+                form.reject(error)
+    return {"preview": found, "commands": written}
 
 
-def _commands(visit: Visit, form: Form, edited: Schedule | None) -> Commands:
-    """What the form does, over the API. Raises Rejected."""
+def _commands(visit: Visit, form: Form, edited: Schedule | None) -> Commands | None:
+    """What the form does, over the API; None when it changes nothing. Raises Rejected."""
     if edited is None:
         return commands(base_url(visit.desk), "schedules", _data(form))
     _, changes = _differences(visit, form, edited)
+    if not changes:
+        return None
     return commands(base_url(visit.desk), f"schedules/{edited.id}", changes, "PATCH")
 
 

@@ -8,7 +8,8 @@ import orjson
 from flask import Response, request, url_for
 
 from api.dashboard import exports, segment_form
-from api.dashboard.desk import Visit
+from api.dashboard.commands import curl
+from api.dashboard.desk import Visit, base_url
 from api.dashboard.export_form import chosen_index, indexes
 from api.dashboard.forms import Form
 from timeball.dispatch import sources as verbs
@@ -33,7 +34,28 @@ def segments(visit: Visit) -> Response:
         segment = orjson.loads(saved.segment)
         changed = codec.from_ms(saved.modified_ms)
         rows.append((saved, segment["index"], segment_form.in_words(segment), changed))
-    return visit.page("segments.html", rows=rows, now=codec.from_ms(visit.now_ms()))
+    recent = {
+        "field_name": "created_at",
+        "field_type": "date",
+        "operator": "relative_less_than",
+        "time_factor": "week",
+        "time_amount": 1,
+    }
+    segment = {
+        "entity": "tasks",
+        "index": "tasks",
+        "join": "all",
+        "chain_id": visit.project.chain,
+        "rules": [recent],
+    }
+    return visit.page(
+        "segments.html",
+        rows=rows,
+        now=codec.from_ms(visit.now_ms()),
+        command_text=curl(
+            base_url(visit.desk), "segments", {"name": "Of this week", "segment": segment}
+        ),
+    )
 
 
 def new(visit: Visit) -> Response:

@@ -129,12 +129,15 @@ def count(value: int) -> str:
 
 
 def many(value: int, noun: str) -> str:
-    """A number of things: `1 task`, `2 tasks`, `3 retries`, `2 processes`."""
+    """A number of things: `1 task`, `2 tasks`, `2 processes`."""
+    return f"{count(value)} {nouns(value, noun)}"
+
+
+def nouns(value: int, noun: str) -> str:
+    """A noun as it stands behind a number."""
     if value == 1:
-        return f"1 {noun}"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        return f"{count(value)} {noun[:-1]}ies"
-    return f"{count(value)} {noun}{'es' if noun.endswith('s') else 's'}"
+        return noun
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
 def shell(value: str) -> str:

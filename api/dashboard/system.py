@@ -53,7 +53,7 @@ def _memory(info: dict[str, str]) -> tuple[float, str]:
     used, limit = number(info, "used_memory"), number(info, "maxmemory")
     machine = number(info, "total_system_memory")
     whole = limit or machine
-    of = shown.size(limit) if limit else f"no limit (the machine has {shown.size(machine)})"
+    of = shown.size(limit) if limit else f"the machine's {shown.size(machine)}, for it has no limit"
     return (min(1000.0, 1000 * used / whole) if whole else 0.0), f"{shown.size(used)} of {of}"
 
 

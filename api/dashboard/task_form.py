@@ -123,12 +123,17 @@ def _differences(visit: Visit, form: Form, edited: Task) -> tuple[dict[str, Any]
 
 def _commands(visit: Visit, form: Form, edited: Task | None = None) -> Commands | None:
     try:
+        if edited is None and not form["request.url"].strip():
+            return None
         if edited is None:
             return commands(base_url(visit.desk), "tasks", _data(form))
         path, method = f"tasks/{id_text(edited.id)}", "PATCH"
         if edited.state is State.DEAD:
             path, method = f"{path}/redrive", "POST"
-        return commands(base_url(visit.desk), path, _changes(visit, form, edited), method)
+        changes = _changes(visit, form, edited)
+        if not changes and edited.state is not State.DEAD:
+            return None
+        return commands(base_url(visit.desk), path, changes, method)
     except Rejected:
         return None
 

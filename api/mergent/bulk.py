@@ -10,7 +10,7 @@ from marshmallow import post_load, validates_schema
 from api import body
 from api.answers import reply, request_id
 from api.door import Door
-from api.mergent import lists
+from api.mergent import audit, lists
 from api.mergent.dump import instant
 from api.mergent.errors import Fault, Rejected
 from api.mergent.routes import Call, guarded
@@ -21,8 +21,8 @@ from timeball.errors import InvalidField
 from timeball.ids import id_bytes
 from timeball.model.bulk import Action, Bulk
 from timeball.model.project import Scope
-from timeball.model.visitor import Role, Written
-from timeball.store import logins, projects
+from timeball.model.visitor import Role
+from timeball.store.lists import Filter
 
 MOST_RATE = 100_000
 REQUEST_LIMIT_BYTES = 1024 * 1024
@@ -124,6 +124,14 @@ def dump_bulk(found: Bulk) -> dict[str, Any]:
     }
 
 
+def _in_words(made: Bulk, wanted: Filter | None) -> str:
+    """Which tasks a bulk meets, as the audit log has it."""
+    if made.ids is not None:
+        return "1 id" if len(made.ids) == 1 else f"{len(made.ids)} ids"
+    given = {} if wanted is None else lists.dump_filter(wanted)
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "all tasks"
+
+
 class Bulks:
     """The verbs of bulks."""
 
@@ -150,8 +158,7 @@ class Bulks:
             ids=asked["ids"],
             rate=asked["rate"],
         )
-        words = f"{len(made.ids)} ids" if made.ids is not None else str(lists.dump_filter(wanted))
-        self._write_down(call, f"bulk {made.action}", made.id, words)
+        self._write_down(call, f"bulk {made.action}", made.id, _in_words(made, wanted))
         return reply(dump_bulk(made), 202, (("Location", f"/v2/bulk/{made.id}"),))
 
     def find(self, call: Call) -> Response:
@@ -174,18 +181,8 @@ class Bulks:
 
     def _write_down(self, call: Call, verb: str, bulk_id: str, after: str) -> None:
         """A line of the audit log: so much at once must be found again, whoever asked for it."""
+        audit.write_down(self.door, call, Role.OPERATOR, verb, bulk_id, after)
         caller = call.caller
-        line = Written(
-            logins.real_now(),
-            f"key {caller.key_id}",
-            Role.OPERATOR,
-            call.request.remote_addr or "",
-            projects.name_of(self.door.house.client, caller.project),
-            verb,
-            bulk_id,
-            after=after,
-        )
-        logins.write_down(self.door.house.client, line)
         log.info(
             verb, bulk=bulk_id, project=caller.project, key=caller.key_id, request=request_id()
         )

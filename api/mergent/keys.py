@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from marshmallow import post_load
 
 from api import body
 from api.answers import nothing, reply
 from api.door import Door
-from api.mergent import rules
+from api.mergent import audit, rules
 from api.mergent.dump import instant
 from api.mergent.routes import Call, guarded
 from api.mergent.schemas import Ruled, Strict, load
 from timeball import logs
 from timeball.errors import InvalidField, NotFound
 from timeball.model.project import ApiKey, Scope
-from timeball.model.visitor import Role, Written
+from timeball.model.visitor import Role
 from timeball.store import logins, projects, rotation
 
 SHORTEST_LIFE, LONGEST_LIFE = timedelta(seconds=1), timedelta(days=36500)
@@ -167,19 +167,8 @@ class Keys:
         return load(schema, body.load_json(raw or b"{}"))
 
     def _wrote(self, call: Call, verb: str, subject: str, after: str) -> None:
-        house, caller = self.door.house, call.caller
-        name = projects.name_of(house.client, caller.project)
-        line = Written(
-            logins.real_now(),
-            f"key {caller.key_id}",
-            Role.ADMIN,
-            request.remote_addr or "",
-            name,
-            verb,
-            subject or name,
-            after=after,
-        )
-        logins.write_down(house.client, line)
+        audit.write_down(self.door, call, Role.ADMIN, verb, subject, after)
+        caller = call.caller
         log.info(verb, subject=subject, project=caller.project, key=caller.key_id)
 
 

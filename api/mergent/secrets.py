@@ -9,12 +9,13 @@ from flask import Blueprint, Response
 from api import body
 from api.answers import nothing, reply
 from api.door import Door
-from api.mergent import rules
+from api.mergent import audit, rules
 from api.mergent.dump import instant
 from api.mergent.routes import Call, guarded
 from api.mergent.schemas import Ruled, Strict, load
 from timeball import logs
 from timeball.model.project import Scope
+from timeball.model.visitor import Role
 from timeball.store import secrets
 from timeball.store.secrets import VALUE_LIMIT, Secret
 
@@ -57,12 +58,14 @@ class Secrets:
         value = load(_SCHEMA, body.load_json(raw))["value"]
         house, project = self.door.house, call.caller.project
         kept = secrets.put(house.client, house.vault, project, secret, value)
+        audit.write_down(self.door, call, Role.ADMIN, "set secret", secret)
         log.info("a secret was set", secret=secret, project=project, key=call.caller.key_id)
         return reply(dump_secret(kept))
 
     def remove(self, call: Call, secret: str) -> Response:
         """Forget a secret; calls that name it end as blocked."""
         secrets.remove(self.door.house.client, call.caller.project, secret)
+        audit.write_down(self.door, call, Role.ADMIN, "remove secret", secret)
         log.info(
             "a secret was removed",
             secret=secret,

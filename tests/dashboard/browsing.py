@@ -69,3 +69,17 @@ def listening(page: Page, product: Product, but: str | None = None) -> Iterator[
     yield page
     page.context.close()
     assert said == [], product.last_words()
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe-core finds serious or worse on a page, with all that hides behind a click opened."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]

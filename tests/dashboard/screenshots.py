@@ -35,6 +35,9 @@ MINUTES = 30
 def live_through(product: Product) -> None:
     """Half an hour of a shop's life, on the virtual clock: so that charts have something to show."""
     inbox, chance = product.inbox, random.Random(7)
+    nightly = {"cron": "30 2 * * 1-5", "timezone": "Europe/Amsterdam", "name": "nightly report"}
+    made = product.ask("POST", "/v2/schedules", {"request": {"url": f"{inbox}/tick"}, **nightly})
+    assert made.status_code == 201, made.text
     for minute in range(MINUTES):
         many = [
             {"request": {"url": f"{inbox}/orders", "body": str(n)}, "queue": "orders"}
@@ -71,11 +74,17 @@ def fill(product: Product) -> tuple[str, str, str, str]:
     for n in range(12):  # enough to open the breaker, and to leave some that wait for it
         product.create("http://localhost:1/", name=f"nobody there {n}", retry={"max_attempts": 1})
     retry = {"min_backoff": "1s", "max_attempts": 5}
-    flaky = product.create(f"{inbox}/flaky?status=503&times=2", "hello", name="flaky", retry=retry)
-    rule = {"cron": "30 2 * * 1-5", "timezone": "Europe/Amsterdam", "name": "nightly report"}
-    for more in (rule, {"cron": "@every 2s", "name": "heartbeat"}):
-        made = product.ask("POST", "/v2/schedules", {"request": {"url": f"{inbox}/tick"}, **more})
-        assert made.status_code == 201, made.text
+    told = {"on_success": f"{inbox}/done", "on_failure": f"{inbox}/failed"}
+    flaky = product.create(
+        f"{inbox}/flaky?status=503&times=2", "hello", name="flaky", retry=retry, **told
+    )
+    beat = {"request": {"url": f"{inbox}/tick"}, "cron": "@every 2s", "name": "heartbeat"}
+    made = product.ask("POST", "/v2/schedules", beat)
+    assert made.status_code == 201, made.text
+    for name in ("API_TOKEN", "SMTP_PASSWORD"):
+        assert product.ask("PUT", f"/v2/secrets/{name}", {"value": "kept"}).status_code == 200
+    limits = {"rate": 50, "concurrency": 20}
+    assert product.ask("PATCH", "/v2/queues/mail", limits).status_code == 200
     eventually(lambda: product.get(flaky)["status"] == "success", within=20)
     return flaky["id"], made.json()["id"], dead["id"], bulk
 
@@ -161,6 +170,7 @@ def shoot(product: Product, folder: Path) -> None:
             "queues": "/queues",
             "hosts": "/hosts",
             "dead": "/dead",
+            "project": "/project",
             "keys": "/keys",
             "settings": "/settings",
             "system": "/system",

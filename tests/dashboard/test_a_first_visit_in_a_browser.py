@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from api.dashboard.pages import ROUTES
 from tests.conftest import eventually
-from tests.dashboard.browsing import listening
+from tests.dashboard.browsing import complaints, listening
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.stack
@@ -163,18 +162,6 @@ def test_each_page_fits_its_window_and_is_for_all(
         if width == 1280:  # what axe-core looks at does not depend on the width
             wrong += [(path, said) for said in complaints(page)]
     assert wrong == [], "\n".join(f"{path}: {said}" for path, said in wrong)
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe-core finds serious or worse on a page, with all that hides behind a click opened."""
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
 
 
 def test_it_works_without_script(product: Product, chromium: Browser) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browsing import listening
+from tests.conftest import eventually
+from tests.dashboard.browsing import complaints, listening
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.stack
@@ -97,7 +98,7 @@ def test_keys_are_made_used_rotated_and_revoked(product: Product, admin: Page) -
 
 
 def test_settings_are_changed_and_the_audit_log_says_so(product: Product, admin: Page) -> None:
-    admin.goto(f"{product.url}/dashboard/settings")
+    admin.goto(f"{product.url}/dashboard/project")
     admin.get_by_text("Switch off").click()
     expect(admin.locator(".told")).to_contain_text("Retries are off")
     admin.get_by_text("Switch on").click()
@@ -105,6 +106,7 @@ def test_settings_are_changed_and_the_audit_log_says_so(product: Product, admin:
     limits.get_by_label("Calls").fill("many")
     limits.get_by_text("Set limits").click()
     expect(admin.locator(".told.bad")).to_contain_text("Nothing was changed")
+    admin.goto(f"{product.url}/dashboard/settings")
     project = admin.get_by_label("Projects")
     project.get_by_label("Another one").fill("shop")
     project.get_by_text("Make a project").click()
@@ -161,7 +163,7 @@ def test_each_page_fits_its_window_and_menus_are_not_cut(
     product: Product, admin: Page, width: int
 ) -> None:
     admin.set_viewport_size({"width": width, "height": 800})
-    for path in ("/hosts", "/keys", "/settings", "/system", "/audit"):
+    for path in ("/hosts", "/project", "/keys", "/settings", "/system", "/audit"):
         admin.goto(f"{product.url}/dashboard{path}")
         over = admin.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, (path, over)
@@ -174,3 +176,91 @@ def test_each_page_fits_its_window_and_menus_are_not_cut(
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width
     expect(admin.locator("td.acts details[open] .danger")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_inbox_and_the_sign_in_are_for_all(product: Product, admin: Page, scheme: str) -> None:
+    admin.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    product.create(f"{product.inbox}/seen?status=503&times=1", "<b>", retry={"max_attempts": 1})
+    product.create(f"{product.inbox}/seen")
+    admin.goto(product.inbox)
+    expect(admin.locator(".arrivals .path", has_text="/seen").nth(1)).to_be_visible()
+    wrong = [("inbox", said) for said in complaints(admin)]
+    admin.context.clear_cookies()
+    admin.goto(f"{product.url}/dashboard/login")
+    wrong += [("sign-in", said) for said in complaints(admin)]
+    admin.get_by_label("Name").fill("nobody")
+    admin.get_by_label("Password").fill("nothing")
+    admin.keyboard.press("Enter")
+    expect(admin.locator(".told")).to_contain_text("do not belong together")
+    wrong += [("sign-in refused", said) for said in complaints(admin)]
+    assert wrong == [], "\n".join(f"{name}: {said}" for name, said in wrong)
+
+
+def test_secrets_are_kept_with_the_keyboard_alone(product: Product, admin: Page) -> None:
+    def ring() -> bool:
+        return bool(
+            admin.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'")
+        )
+
+    admin.goto(f"{product.url}/dashboard/project")
+    admin.keyboard.press("Tab")
+    expect(admin.locator(".skip")).to_be_focused()
+    admin.keyboard.press("Enter")
+    secrets = admin.get_by_label("Secrets")
+    secrets.get_by_label("Name").focus()
+    assert ring()
+    admin.keyboard.type("API_TOKEN")
+    admin.keyboard.press("Tab")
+    admin.keyboard.type("s3cret-one")
+    admin.keyboard.press("Enter")
+    expect(admin.locator(".told")).to_contain_text("headers may say {{secret.API_TOKEN}}")
+    row = admin.locator("[data-secret=API_TOKEN]")
+    replace = row.locator("summary", has_text="Replace")
+    replace.focus()
+    assert ring()
+    admin.keyboard.press("Enter")
+    admin.keyboard.press("Tab")
+    expect(row.get_by_label("New value")).to_be_focused()
+    admin.keyboard.press("Escape")
+    expect(row.get_by_label("New value")).to_be_hidden()
+    expect(replace).to_be_focused()
+    admin.keyboard.press("Enter")
+    admin.keyboard.press("Tab")
+    admin.keyboard.type("s3cret-two")
+    admin.keyboard.press("Enter")
+    expect(admin.locator(".told")).to_contain_text("is replaced")
+    assert "s3cret" not in admin.content()
+
+    # the call carries the value
+    headers = {"Authorization": "Bearer {{secret.API_TOKEN}}"}
+    request = {"url": f"{product.inbox}/guarded", "headers": headers}
+    assert product.ask("POST", "/v2/tasks", {"request": request}).status_code == 201
+    eventually(lambda: len(product.received("/guarded")) == 1, within=15)
+    [call] = product.received("/guarded")
+    assert dict(call["headers"])["Authorization"] == "Bearer s3cret-two"
+    row.locator("summary", has_text="Delete").focus()
+    admin.keyboard.press("Enter")
+    admin.keyboard.press("Tab")
+    admin.keyboard.press("Enter")
+    expect(admin.locator(".told")).to_contain_text("API_TOKEN is gone")
+    expect(row).to_have_count(0)
+
+
+def test_a_callback_is_named_in_the_form_and_comes(product: Product, admin: Page) -> None:
+    admin.goto(f"{product.url}/dashboard/tasks/new")
+    admin.get_by_label("URL", exact=True).fill(f"{product.inbox}/charge")
+    admin.locator("summary", has_text="Callbacks").focus()
+    admin.keyboard.press("Enter")
+    after = admin.get_by_label("After success")
+    after.fill("nowhere")
+    expect(admin.locator("[data-wrong=on_success]")).to_be_visible()
+    after.fill(f"{product.inbox}/charged")
+    expect(admin.locator("[data-wrong=on_success]")).to_be_hidden()
+    expect(admin.locator("#preview pre").first).to_contain_text("on_success")
+    admin.get_by_role("button", name="Send the task").click()
+    told = admin.get_by_label("Callbacks")
+    expect(told).to_contain_text("after success")
+    eventually(lambda: len(product.received("/charged")) == 1, within=15)
+    told.get_by_role("link").click()
+    expect(admin.locator("tbody .badge.succeeded")).to_have_count(1)

@@ -67,7 +67,7 @@ def test_a_viewer_has_no_buttons(as_role: Callable[[Role], Browser]) -> None:
 
 
 def test_without_a_call_the_page_says_how_to_see_a_breaker_open(browser: Browser) -> None:
-    assert "seq 20" in browser.get("/dashboard/hosts").text
+    assert "seq 12" in browser.get("/dashboard/hosts").text
 
 
 @pytest.mark.usefixtures("opened")

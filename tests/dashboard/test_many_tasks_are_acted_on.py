@@ -182,7 +182,10 @@ def test_a_waiting_task_is_edited(
     wrong = browser.post(path, 422, **{**fields, "request.url": "ftp://x"}).text
     assert 'data-wrong="request.url" hidden' not in wrong
     preview = browser.post("/dashboard/tasks/preview", 200, **fields).text
-    assert "PATCH" in preview
+    assert "-X PATCH" not in preview, "it is as it was saved"
+    fields["request.url"] = "https://example.com/c"
+    preview = browser.post("/dashboard/tasks/preview", 200, **fields).text
+    assert "-X PATCH" in preview
 
 
 def test_a_dead_task_is_edited_and_redriven(

@@ -11,11 +11,11 @@ class Role(StrEnum):
     """What a visitor of the dashboard may do; each may also do what those above it may."""
 
     VIEWER = "viewer"
-    """Look at everything but keys, settings and the audit log."""
+    """Look at everything but keys, names of secrets, settings and the audit log."""
     OPERATOR = "operator"
     """Also make, change, run and delete tasks, schedules and queues."""
     ADMIN = "admin"
-    """Also make and revoke keys, and see settings and the audit log."""
+    """Also make and revoke keys, change secrets and limits of projects, and see settings and the audit log."""
 
     def may(self, needed: Role) -> bool:
         """Whether this role includes another."""
