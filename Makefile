@@ -87,7 +87,7 @@ soak: $(DEV) ## Run the tests that take many minutes
 
 .PHONY: fuzz
 fuzz: $(DEV) ## Fuzz what reads URLs, rules, durations and headers: make fuzz SECONDS=600
-	@$(PY) -m tests.fuzz.texts $(SECONDS) build/fuzz
+	@$(PY) -m tests.fuzz $(SECONDS) build/fuzz
 
 .PHONY: audit
 audit: $(DEV) ## Ask an advisory service for known weaknesses of what the locks hold; needs the network

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "why" / "durability.md"
 DRAFT = ROOT / "build" / "durability.md"
 """The page as far as it has come: written after every run, so that one broken off leaves what there was."""
-RUNS = ROOT / "build" / "faults" / os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+RUNS = ROOT / "build" / "faults" / os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{time.time():.0f}")
 MOST_DOUBLED = 0.001
 SMALL_DISK = "48m"
 
@@ -122,7 +122,7 @@ def settings_of(servers: Mapping[str, Server]) -> dict[str, str]:
 def test_nothing_is_lost(stage: Stage, trouble: Trouble, seed: int) -> None:
     try:
         account = perform(stage, trouble, seed)
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:
         stage.close()  # the next begins anew
         write(Run.ill(trouble.name, seed, error))
         raise

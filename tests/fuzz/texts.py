@@ -1,18 +1,12 @@
-"""What a fuzzer gives to the readers of texts: none may raise anything but InvalidField, nor take long.
-
-`python -m tests.fuzz.texts SECONDS` runs them under atheris, which follows what code each text reaches; where
-atheris has no build for this Python, hypothesis makes the texts.
-"""
+"""What a fuzzer gives to the readers of texts: none may raise anything but InvalidField, nor take long."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from itertools import pairwise
 
 from timeball.egress import Policy, check_url
@@ -128,22 +122,17 @@ def try_bytes(data: bytes) -> None:
         try_text(names[data[0] % len(names)], text)
 
 
-def _under_atheris(seconds: int, corpus: str) -> None:
-    import atheris
-
-    os.makedirs(corpus, exist_ok=True)
-    for n, seed in enumerate(SEEDS):
+def seed(folder: str) -> None:
+    """Write texts to begin with into a corpus: each for each reader."""
+    os.makedirs(folder, exist_ok=True)
+    for n, text in enumerate(SEEDS):
         for place in range(len(TARGETS)):
-            path = os.path.join(corpus, f"seed-{n}-{place}")
-            with open(path, "wb") as file:
-                file.write(bytes([place]) + seed.encode())
-    atheris.instrument_all()
-    options = [f"-max_total_time={seconds}", "-timeout=10", "-max_len=600", "-print_final_stats=1"]
-    atheris.Setup([sys.argv[0], *options, corpus], try_bytes)
-    atheris.Fuzz()
+            with open(os.path.join(folder, f"seed-{n}-{place}"), "wb") as file:
+                file.write(bytes([place]) + text.encode())
 
 
-def _under_hypothesis(seconds: int) -> None:
+def under_hypothesis(seconds: int) -> None:
+    """Give the readers what hypothesis makes."""
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 
@@ -157,12 +146,3 @@ def _under_hypothesis(seconds: int) -> None:
 
     while time.monotonic() < end:
         one()
-
-
-if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    if find_spec("atheris") is None:
-        print("atheris has no build for this Python: hypothesis makes the texts")
-        _under_hypothesis(wanted)
-    else:
-        _under_atheris(wanted, sys.argv[2] if len(sys.argv) > 2 else "build/fuzz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bench.load import Client, percentile, task
 from bench.receiver import Receiver
 from bench.stack import Stack
 from tests.hostile.endpoints import Endpoints
-from tests.hostile.kinds import KINDS, TIMED_OUT
+from tests.hostile.kinds import KINDS, TIMED_OUT, Kind
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
@@ -107,24 +108,40 @@ def test_a_minute_of_hostile_endpoints(tmp_path: Path) -> None:
     assert endpoints.intruders == []
     assert {attack.sent[one] for one in ends} == set(KINDS), "a kind was never called"
     wrong = [
-        (KINDS[attack.sent[one]].name, *end)
+        (attack.sent[one], end)
         for one, end in ends.items()
-        # on a busy machine the deadline may come before what the endpoint would have brought about
-        if end[0] not in KINDS[attack.sent[one]].expected | TIMED_OUT or end[1] > LATEST_SECONDS
+        if not _is_right(KINDS[attack.sent[one]], end) or end.seconds > LATEST_SECONDS
     ]
     assert wrong == [], f"{len(wrong)} of {len(ends)} calls"
 
 
-def _ends(stack: Stack, ids: list[str]) -> dict[str, tuple[str, float, str | None]]:
-    """How the hostile tasks ended, after how many seconds and with what words.
+@dataclass(frozen=True)
+class End:
+    """How a hostile task ended, after how many seconds and with what words."""
 
-    Those whose host's breaker is open wait.
+    outcome: str
+    seconds: float
+    error: str | None
+
+
+def _is_right(kind: Kind, end: End) -> bool:
+    """Whether a call may end so. On a busy machine something else may come before what the endpoint does.
+
+    The deadline may pass while little has been read; and a kernel that is short of memory for its sockets resets
+    the greedy ones, so that an endless body breaks off before it is too large.
     """
+    if end.outcome in kind.expected | TIMED_OUT:
+        return True
+    return end.outcome == "unreachable" and "reset" in (end.error or "")
+
+
+def _ends(stack: Stack, ids: list[str]) -> dict[str, End]:
+    """How the hostile tasks ended. Those whose host's breaker is open wait."""
     client, found = Client(stack.url, stack.key), {}
     for one in ids:
         status, _, answer = client.send("GET", f"/v2/tasks/{one}/attempts", b"")
         assert status == 200, answer
         for attempt in json.loads(answer):
             seconds = attempt["timing"]["total"] / 1000
-            found[one] = attempt["outcome"], seconds, attempt.get("error")
+            found[one] = End(attempt["outcome"], seconds, attempt["error"])
     return found

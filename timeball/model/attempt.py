@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """The endpoint's host refused the connection, or its TLS could not be trusted."""
     UNREACHABLE = "unreachable"
-    """No such name, no route, or the connection broke before an answer."""
+    """No such name, no route, or the connection broke before the answer was whole; or it was no answer of HTTP."""
     TIMED_OUT = "timed_out"
     """The total or connect deadline passed."""
     BLOCKED = "blocked"
