@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from http import HTTPStatus
 
 from flask import Response, request
@@ -64,6 +65,9 @@ def create_app(settings: Settings | None = None) -> App:
         # a request makes objects by the dozen and few cycles, and none among what is there before the first
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        # A thread that has its answer from the store waits so long for one that reads a batch: by default 5 ms,
+        # in which the store has nothing to do.
+        sys.setswitchinterval(0.001)
     return app
 
 

@@ -6,6 +6,7 @@ applies the same rules by hand and gives up (None) at anything that is not plain
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -41,6 +42,7 @@ class Reader:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.schema = TaskSchema(terms)
+        self._url = lru_cache(1024)(lambda text: rules.url(text, terms.policy))
         self._forms: dict[bytes, tuple[Draft, Kin] | None] = {}
 
     def draft(
@@ -125,7 +127,9 @@ class Reader:
             return None
         if data.get("retry") is not None or data.keys() & _TOLD_FIELDS or "body_base64" in request:
             return None
-        given, asked, terms = data.get, request.get, self.terms
+        given, asked = data.get, request.get
+        if type(url := asked("url")) is not str:
+            return None
         try:
             scheduled_for = rules.instant(given("scheduled_for"))
             delay = rules.delay(given("delay"))
@@ -138,7 +142,7 @@ class Reader:
             return Draft(
                 project,
                 Request(
-                    rules.url(asked("url"), terms.policy),
+                    self._url(url),
                     rules.method(asked("method")),
                     rules.headers(asked("headers")),
                     body,
