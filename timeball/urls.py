@@ -61,7 +61,7 @@ def _read_odd(url: str) -> tuple[str, Origin]:
         raise wrong("must not hold spaces or control characters: percent-encode them")
     parts = _PARTS(url)
     if parts is None:
-        raise wrong("must begin with http:// or https://")
+        raise wrong(f"{url[:60]!r} must begin with http:// or https://")
     scheme, authority, rest = parts.groups()
     origin = origin_of(f"{scheme}://{authority}")
     try:
@@ -78,7 +78,7 @@ def origin_of(text: str) -> Origin:
     scheme, _, authority = text.partition("://")
     scheme = scheme.lower()
     if scheme not in ("http", "https"):
-        raise wrong("must begin with http:// or https://")
+        raise wrong(f"'{scheme[:20]}://' must begin with http:// or https://")
     if "@" in authority:
         raise wrong("must not hold a user name or password: use an Authorization header")
     host_text, colon, port_text = authority, "", ""

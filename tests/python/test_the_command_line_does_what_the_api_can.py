@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.api.conftest import Pump
 from tests.conftest import SECRET, eventually
-from tests.receiver import Receiver
+from tests.receiver import Answer, Receiver
 from timeball.cli import cli
 from timeball.client import Timeball
 from timeball.dispatch.house import House
@@ -76,7 +76,10 @@ def test_a_task_is_made_shown_and_taken_back(line: Line, tmp_path: Path) -> None
     assert line("tasks", "delete", made["id"]).endswith(f"deleted {made['id']}\n")
     done = line.run("tasks", "show", made["id"])
     assert done.exit_code == 1
-    assert "there is no such task" in done.output
+    assert f"there is no task '{made['id']}'" in done.output
+    assert line.run("tasks", "list").stderr.endswith("no tasks\n")
+    wrong = line.run("tasks", "create", "nowhere").stderr
+    assert wrong.endswith("Error: request.url 'nowhere' must begin with http:// or https://\n")
 
 
 def test_what_is_wrong_is_said_in_words(line: Line) -> None:
@@ -112,6 +115,18 @@ def test_a_schedule_is_made_shown_and_forgotten(line: Line) -> None:
     assert "99" in done.output
     assert line("schedules", "delete", "nine", input="y\n").endswith("deleted nine\n")
     assert line.json("schedules", "list") == []
+
+
+def test_the_doctor_tries_who_is_told_of_alerts(line: Line) -> None:
+    with Receiver(lambda r: Answer(200 if r.path == "/good" else 500)) as receiver:
+        here = f"json://127.0.0.1:{receiver.port}"
+        line.environ["TIMEBALL_ALERT_URLS"] = f"{here}/good {here}/bad"
+        told = json.loads(line.run("doctor", "--alerts", "--json").stdout.splitlines()[-1])
+        assert sorted(r.path for r in receiver.received) == ["/bad", "/good"]
+    assert [(f["good"], f["words"]) for f in told if f["check"] == "alerts"] == [
+        (True, "json:// took it"),
+        (False, "json:// did not take it"),
+    ]
 
 
 def test_dead_tasks_are_sent_again_and_forgotten(line: Line, hand: Pump) -> None:

@@ -22,6 +22,8 @@ from timeball.dispatch import alerts, messengers
 from timeball.dispatch.house import House
 from timeball.errors import ConfigError
 from timeball.settings import load
+from timeball.store import acl
+from timeball.store.scripts import connect
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 
@@ -108,6 +110,22 @@ def test_one_that_fails_is_tried_again_and_holds_up_nobody(world: World) -> None
         said = [json.loads(r.body)["message"] for r in receiver.received if r.path == "/bad"]
         assert said == ["alert 0", "alert 0", "alert 1"]
         assert waiting(watched) == 0
+
+
+def test_the_user_of_beat_may_do_it(world: World, redis_url: str) -> None:
+    rules = acl.rules("beat").split()
+    world.client.execute_command("ACL", "SETUSER", "beat", "on", ">of-a-test", *rules)
+    try:
+        by_beat = connect(redis_url.replace("unix://", "unix://beat:of-a-test@"))
+        with Receiver() as receiver:
+            url = f"json://127.0.0.1:{receiver.port}/hook"
+            watched = replace(told_by(world.house, url), client=by_beat)
+            count(world, dead=1)
+            alerts.watch(watched, 1)
+            eventually(lambda: receiver.received and not waiting(world.house))
+    finally:
+        by_beat.close()
+        world.client.execute_command("ACL", "DELUSER", "beat")
 
 
 def test_after_an_hour_it_is_given_up_and_what_nobody_is_named_for_is_dropped(world: World) -> None:

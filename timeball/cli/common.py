@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from timeball.settings import Settings
 if TYPE_CHECKING:
     from timeball.dispatch.house import House
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,6 +28,16 @@ def data_option(command: F) -> F:
         help="Use the settings of the `timeball up` that runs on this data folder, "
         "instead of the environment's.",
     )(command)
+
+
+def or_none(found: Iterable[T], what: str) -> Iterator[T]:
+    """What was found; where that is nothing, it is said to whoever reads, and not to a program behind a pipe."""
+    empty = True
+    for one in found:
+        empty = False
+        yield one
+    if empty:
+        click.echo(f"no {what}", err=True)
 
 
 def settings_for(data: Path | None) -> Settings:

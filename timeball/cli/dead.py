@@ -30,7 +30,9 @@ def dead() -> None:
 def list_dead(limit: int, as_json: bool, data: Path | None, **wanted: Any) -> None:
     """List dead tasks, last dead first."""
     with talking(data) as client:
-        show_tasks(islice(client.tasks.list(status="failure", **wanted), limit), as_json)
+        show_tasks(
+            islice(client.tasks.list(status="failure", **wanted), limit), as_json, "dead tasks"
+        )
 
 
 def _dead(ids: tuple[str, ...], every: bool, client: Timeball, wanted: dict[str, Any]) -> list[str]:

@@ -35,14 +35,15 @@ class Finding:
 @click.option(
     "--target", "targets", multiple=True, metavar="URL", help="A URL that calls should reach."
 )
+@click.option("--alerts", is_flag=True, help="Send a trial to each of TIMEBALL_ALERT_URLS.")
 @json_option
 @data_option
-def doctor(targets: tuple[str, ...], as_json: bool, data: Path | None) -> None:
+def doctor(targets: tuple[str, ...], alerts: bool, as_json: bool, data: Path | None) -> None:
     """Check settings, store, clock, processes and signatures; with --target also whether calls could go there.
 
     Exits with 1 when something is wrong. Nothing is changed, and no call is made but a connection to a target.
     """
-    found = list(_examine(data, targets))
+    found = list(_examine(data, targets, alerts))
     if as_json:
         click.echo(
             json.dumps([{"check": f.check, "good": f.good, "words": f.words} for f in found])
@@ -55,7 +56,7 @@ def doctor(targets: tuple[str, ...], as_json: bool, data: Path | None) -> None:
         raise SystemExit(1)
 
 
-def _examine(data: Path | None, targets: tuple[str, ...]) -> Iterator[Finding]:
+def _examine(data: Path | None, targets: tuple[str, ...], alerts: bool) -> Iterator[Finding]:
     from timeball.dispatch import messengers
     from timeball.dispatch.house import open_house
 
@@ -80,6 +81,13 @@ def _examine(data: Path | None, targets: tuple[str, ...]) -> Iterator[Finding]:
     yield from _broker(settings)
     for target in targets:
         yield _target(settings, target)
+    if alerts:
+        if not settings.alert_urls:
+            yield Finding("alerts", None, "TIMEBALL_ALERT_URLS names nobody")
+        for kind, sent in messengers.try_out(settings.alert_urls):
+            yield Finding(
+                "alerts", sent, f"{kind}:// " + ("took it" if sent else "did not take it")
+            )
 
 
 def _store(house: House) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import click
 
-from timeball.cli.common import data_option
+from timeball.cli.common import data_option, or_none
 from timeball.cli.remote import Remote
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="As the API has it.")
@@ -34,7 +34,7 @@ def list_(as_json: bool, data: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    for one in found:
+    for one in or_none(found, "hosts in trouble, held or limited"):
         click.echo(line(one))
 
 

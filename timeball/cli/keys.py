@@ -49,6 +49,7 @@ def create(
     data: Path | None,
 ) -> None:
     """Make a key and show it, this once."""
+    from timeball.errors import NotFound
     from timeball.store import chains, projects
     from timeball.store.scripts import connect
 
@@ -62,7 +63,11 @@ def create(
     if chain is not None:
         owner = chains.ensure(client, vault, chain)
     else:
-        owner = projects.create_project(client, vault, project or "")
+        try:
+            owner = projects.find_project(client, vault, project or "")
+        except NotFound:
+            owner = projects.create_project(client, vault, project or "")
+            click.echo(f"there was no project {owner.name!r}: it is made", err=True)
     chosen = frozenset(map(Scope, scopes)) or projects.ALL_SCOPES
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     key, text = projects.create_key(

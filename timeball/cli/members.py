@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from timeball.cli.common import data_option, settings_for, write_down
+from timeball.cli.common import data_option, or_none, settings_for, write_down
 from timeball.model.visitor import Role
 
 
@@ -64,7 +64,7 @@ def list_(as_json: bool, data: Path | None) -> None:
         ]
         click.echo(json.dumps(rows))
         return
-    for m in found:
+    for m in or_none(found, "members"):
         click.echo(f"{m.visitor.role:<9}  {m.visitor.name}")
 
 

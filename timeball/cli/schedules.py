@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from timeball.cli import remote
-from timeball.cli.common import data_option
+from timeball.cli.common import data_option, or_none
 
 OVERLAPS = ("queue_one", "allow", "skip", "cancel_other")
 
@@ -59,7 +59,7 @@ def list_(as_json: bool, data: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    for one in found:
+    for one in or_none(found, "schedules"):
         when = "paused" if one["paused"] else one["scheduled_for"] or "ended"
         rule = one["cron"] or one["rrule"].replace("\n", " ")
         click.echo(f"{one['id']}  {when:<24}  {rule:<24}  {one['name'] or one['request']['url']}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from timeball.cli.common import data_option, master_secret, settings_for, write_down
+from timeball.cli.common import data_option, master_secret, or_none, settings_for, write_down
 
 if TYPE_CHECKING:
     from timeball.model.project import Project
@@ -60,7 +60,7 @@ def list_(project: str, data: Path | None) -> None:
     from timeball.store import secrets as kept
 
     client, _, owner = _open(project, data)
-    for secret in kept.every(client, owner.id):
+    for secret in or_none(kept.every(client, owner.id), "secrets"):
         click.echo(f"{secret.name:<32} {secret.changed_at:%Y-%m-%d %H:%M:%S}")
 
 

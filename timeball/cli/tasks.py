@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from timeball.cli.common import data_option
+from timeball.cli.common import data_option, or_none
 from timeball.cli.remote import Remote, client_for
 
 if TYPE_CHECKING:
-    from timeball.client import Attempt, Task, Timeball
+    from timeball.client import Attempt, Refused, Task, Timeball
 
 F = TypeVar("F", bound=Callable[..., Any])
 STATUSES = ("queued", "working", "success", "failure", "cancelled")
@@ -41,10 +41,25 @@ def talking(data: Path | None) -> Iterator[Timeball]:
         try:
             yield client
         except Refused as error:
-            faults = [f"{fault.field}: {fault.message}" for fault in error.faults if fault.field]
-            raise click.ClickException("; ".join(faults) or error.message) from None
+            raise click.ClickException(_words(error)) from None
         except Unreachable as error:
             raise click.ClickException(str(error)) from None
+
+
+def _words(error: Refused) -> str:
+    """What is wrong; a message that does not begin with its field gets it before."""
+    faults = [(f.field, f.message) for f in error.faults if f.field]
+    return "; ".join(m if m.startswith(f) else f"{f}: {m}" for f, m in faults) or error.message
+
+
+def get_task(client: Timeball, task_id: str) -> Task:
+    """A task by its id. Raises ClickException, which names an id that is none."""
+    from timeball.client import Missing
+
+    try:
+        return client.tasks.get(task_id)
+    except Missing:
+        raise click.ClickException(f"there is no task {task_id!r} in this project") from None
 
 
 def filters(command: F) -> F:
@@ -59,12 +74,12 @@ def filters(command: F) -> F:
     return command
 
 
-def show_tasks(found: Iterable[Task], as_json: bool) -> None:
+def show_tasks(found: Iterable[Task], as_json: bool, what: str = "tasks") -> None:
     """One line a task, or a JSON array."""
     if as_json:
         click.echo(json.dumps([task.raw for task in found]))
         return
-    for task in found:
+    for task in or_none(found, what):
         when = task.ended_at or task.due_at or task.created_at
         what = f"{task.method} {task.url}" + (f"  {task.name}" if task.name else "")
         click.echo(
@@ -183,7 +198,7 @@ def list_(limit: int, as_json: bool, data: Path | None, **wanted: Any) -> None:
 def show(task_id: str, as_json: bool, data: Path | None) -> None:
     """Show a task with its attempts."""
     with talking(data) as client:
-        found, log = client.tasks.get(task_id), client.tasks.attempts(task_id)
+        found, log = get_task(client, task_id), client.tasks.attempts(task_id)
     if as_json:
         click.echo(json.dumps({**found.raw, "attempts": [attempt.raw for attempt in log]}))
         return
@@ -224,9 +239,14 @@ def explain(task_id: str, as_json: bool, data: Path | None) -> None:
 
 
 def _each(ids: tuple[str, ...], data: Path | None, word: str, verb: str) -> None:
+    from timeball.client import Refused
+
     with talking(data) as client:
         for task_id in ids:
-            getattr(client.tasks, verb)(task_id)
+            try:
+                getattr(client.tasks, verb)(task_id)
+            except Refused as error:
+                raise click.ClickException(f"{task_id}: {_words(error)}") from None
             click.echo(f"{word} {task_id}")
 
 

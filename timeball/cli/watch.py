@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from timeball.cli.common import data_option
-from timeball.cli.tasks import filters, ids_argument, json_option, talking
+from timeball.cli.tasks import filters, get_task, ids_argument, json_option, talking
 
 if TYPE_CHECKING:
     from timeball.client import Attempt, Task, Timeball
@@ -105,7 +105,7 @@ def replay(ids: tuple[str, ...], to: str | None, as_json: bool, data: Path | Non
     """
     with talking(data) as client:
         for task_id in ids:
-            old = client.tasks.get(task_id).raw
+            old = get_task(client, task_id).raw
             request = {name: value for name, value in old["request"].items() if value is not None}
             hidden = [n for n, v in request["headers"].items() if str(v).startswith("hidden:")]
             for name in hidden:

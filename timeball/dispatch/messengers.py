@@ -40,6 +40,17 @@ def faults(urls: tuple[str, ...]) -> Iterator[str]:
             )
 
 
+def try_out(urls: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Send each messenger a word: what kind it is, and whether it took it."""
+    said = {
+        "title": "Timeball: a trial",
+        "text": "Alerts of Timeball will come here.",
+        "good": True,
+    }
+    for url in urls:
+        yield _kind(url), _say(url, said)
+
+
 def put(house: House, title: str, text: str, *, good: bool) -> None:
     """Let every messenger say this. Raises StoreError."""
     urls = house.settings.alert_urls
