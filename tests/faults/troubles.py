@@ -13,7 +13,7 @@ import psutil
 from bench.load import task
 from bench.stack import PROGRAM
 from tests.conftest import eventually
-from tests.faults.ledger import Kill
+from tests.faults.ledger import Kill, Promise
 from tests.faults.scene import Scene, nodes
 from tests.receiver import Answer, Received, Receiver
 
@@ -287,13 +287,17 @@ def _jump(scene: Scene, seconds: int) -> None:
 # -- others ---------------------------------------------------------------------------------------
 
 
-@trouble("the endpoint answers 503 to all for 4 s: a storm of retries", crash=False)
+@trouble("the endpoint answers 503 to all for 4 s, and 10,000 tasks storm it then", crash=False)
 def storm(scene: Scene) -> None:
     scene.patience = 90
     receiver = scene.ledger.receiver
     scene.around(1)
     receiver.refuse(503)
-    time.sleep(4)
+    for _ in range(9):
+        many = scene.ask("POST", "/v2/tasks/batch-create", [task(receiver.url + "/ok")] * 1000)
+        now = time.time()
+        scene.ledger.promises += [Promise(one["id"], now, now) for one in many]
+    scene.until(5)
     assert receiver.refuse(0) > 0
 
 
