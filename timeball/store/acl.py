@@ -65,7 +65,8 @@ def commands_of_moves() -> frozenset[str]:
 def rules(role: str) -> str:
     """The rules of a role's user, behind its password: keys and channels, then commands."""
     moves = " ".join(commands_of_moves() | {"eval", "evalsha"})
-    behind = " ".join(_BEHIND)
+    # a shard's number has one figure or two; a * there would have every rule that does not fit read the whole key
+    behind = " ".join(rule.replace("*", shard, 1) for shard in ("?", "??") for rule in _BEHIND)
     match role:
         case "api":
             return _rule(f"~tb:* {_QUEUES} {_CHANNELS}", moves, _DIRECT, _DOOR, _SENDS)
