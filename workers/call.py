@@ -4,7 +4,7 @@ A `Caller` belongs to one process and keeps its connections between calls. Nothi
 
 libcurl can tell which descriptor it waits for, and be told which one is ready. That costs five calls from C into
 Python and 9 of 30 us a call, so it is not asked: the sockets are made here, and each stands in an epoll of its
-own from then on, edge by edge. Whenever any of them moves, libcurl looks at all calls at once, half a
+own from then on, edge by edge. Whenever any of them moves, libcurl looks at all calls of its pool at once, half a
 microsecond each, and most of the time there is something to do for a good part of them.
 """
 
@@ -25,15 +25,13 @@ from timeball.dispatch.traces import Trace
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
 from timeball.store.via import Via
-from workers.curl_words import explain, is_status, no_status
+from workers.curl_words import explain, is_status, no_status, set_method
+from workers.pool import Line, Pool, Pools
 from workers.trust import trust
 
 USER_AGENT = f"Timeball/{__version__}"
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
 _HEADERS_MOST = 200
-_PATIENCE_SECONDS = (0.001, 0.05)
-"""Of some things no socket of ours tells, the answer of a resolver's thread above all: libcurl is asked for them,
-soon after a call began and then less and less often."""
 
 
 class Guard(Protocol):
@@ -87,14 +85,19 @@ class _Slot:
         "caller",
         "curl",
         "free",
+        "getinfo",
         "headers",
         "kept",
+        "line",
         "opened",
         "over",
+        "place",
+        "pool",
         "prepared",
         "proxy_host",
         "received",
         "room",
+        "setopt",
         "timeout_ms",
         "url",
         "via",
@@ -103,7 +106,7 @@ class _Slot:
     def __init__(self, caller: Caller, free: list[_Slot]) -> None:
         self.caller, self.free = caller, free
         self.curl = pycurl.Curl()
-        self.curl.slot = self
+        self.setopt, self.getinfo = self.curl.setopt, self.curl.getinfo
         self.headers: list[bytes] = []
         self.kept: list[bytes] = []
         self.received = self.room = self.timeout_ms = 0
@@ -111,6 +114,8 @@ class _Slot:
         self.url = ""
         self.blocked: str | None = None
         self.prepared: Prepared | None = None
+        self.line, self.place = Line([]), 0
+        self.pool = caller.pools.all[0]
         self.via: Via | None = None
         self.proxy_host: str | None = None
         self._configure()
@@ -154,7 +159,7 @@ class _Slot:
 
     def times_us(self) -> tuple[int, int, int, int, int]:
         """`Called.times_us` of the call that ended."""
-        asked = self.curl.getinfo
+        asked = self.getinfo
         if not self.opened:
             return 0, 0, 0, asked(pycurl.STARTTRANSFER_TIME_T), asked(pycurl.TOTAL_TIME_T)
         return (
@@ -185,7 +190,7 @@ class _Slot:
             return pycurl.SOCKET_BAD
         self.opened = True
         made = socket.socket(address.family, address.socktype, address.protocol)
-        self.caller.sockets.register(made.fileno(), _EDGES)
+        self.pool.sockets.register(made.fileno(), _EDGES)
         return made
 
 
@@ -217,15 +222,12 @@ class Caller:
         self._unmade: list[Prepared] = []
         self._posts: list[_Slot] = []
         self._others: list[_Slot] = []
-        self._slots: list[_Slot] = []
+        self._slots: dict[Any, _Slot] = {}  # by handle: its own attributes are dear to look up
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
-        # apart, since libcurl closes its sockets when it likes and their numbers come back as others
-        self.sockets = select.epoll()
-        self.watch(self.sockets.fileno(), self._see_edges)
-        self._begun = 0.0
-        multi = self._multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_MAXCONNECTS, 2000)
+        self.pools = Pools()
+        for pool in self.pools.all:
+            self.watch(pool.sockets.fileno(), pool.see_edges)
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
         """Call `ready` from `wait` whenever `fd` can be read."""
@@ -246,35 +248,42 @@ class Caller:
         post = prepared.method == "POST"
         free = self._posts if post else self._others
         slot = free.pop() if free else self._new_slot(free)
-        curl = slot.curl
+        setopt = slot.setopt
         slot.prepared = prepared
         slot.room, slot.received = self.keep_bytes, 0
         slot.over = slot.opened = False
         if slot.url != prepared.url:
             slot.url = prepared.url
-            curl.setopt(pycurl.URL, prepared.url)
+            setopt(pycurl.URL, prepared.url)
         if slot.timeout_ms != prepared.timeout_ms:
             slot.timeout_ms = prepared.timeout_ms
-            curl.setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
+            setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
         if slot.via is not prepared.via:
             slot.go(prepared.via)
-        curl.setopt(pycurl.HTTPHEADER, prepared.lines)
+        setopt(pycurl.HTTPHEADER, prepared.lines)
         if post:
-            curl.setopt(pycurl.POSTFIELDS, prepared.body)
+            setopt(pycurl.POSTFIELDS, prepared.body)
         else:
-            _set_method(curl, prepared.method, prepared.body)
+            set_method(slot.curl, prepared.method, prepared.body)
         self.busy += 1
-        self._begun = time.monotonic()
-        self._multi.add_handle(curl)
+        line = slot.line = self.pools.line(prepared.host)
+        place = slot.place = line.place()
+        line.busy[place] += 1
+        pool = slot.pool = line.pools[place]
+        pool.busy += 1
+        pool.moved, pool.begun = True, time.monotonic()
+        pool.add(slot.curl)
 
     def push(self) -> None:
         """Let calls that were started be sent now, and not in the next wait."""
-        self._multi.perform()  # begins to connect
-        self._multi.perform()  # sends, when the endpoint is near or the connection was there
+        for pool in self.pools.all:
+            if pool.moved:
+                pool.perform()  # begins to connect
+                pool.perform()  # sends, when the endpoint is near or the connection was there
 
     def _new_slot(self, free: list[_Slot]) -> _Slot:
         slot = _Slot(self, free)
-        self._slots.append(slot)
+        self._slots[slot.curl] = slot
         return slot
 
     def wait(self, seconds: float) -> list[Called]:
@@ -282,7 +291,10 @@ class Caller:
         if self._unmade:
             seconds = 0.0
         elif self.busy:
-            seconds = min(seconds, self._patience())
+            now = time.monotonic()
+            for pool in self.pools.all:
+                if pool.busy:
+                    seconds = min(seconds, pool.patience(now))
         # epoll counts whole milliseconds and rounds up what Python gives it; 0 only polls
         for fd, _ in self._epoll.poll(max(0.0, seconds), 16):
             if ready := self._watched.get(fd):
@@ -292,59 +304,51 @@ class Caller:
             return [_not_made(prepared) for prepared in unmade]
         if not self.busy:
             return []
-        self._multi.perform()
-        return self._collect()
-
-    def _see_edges(self) -> None:
-        self.sockets.poll(0, 4096)  # which they are does not matter; each is told once
-
-    def _patience(self) -> float:
-        """How many seconds libcurl may be left alone while no socket moves."""
-        until_timer = self._multi.timeout()
-        if until_timer == 0:
-            return 0.0
-        least, most = _PATIENCE_SECONDS
-        patience = min(max((time.monotonic() - self._begun) / 3, least), most)
-        return patience if until_timer < 0 else min(patience, until_timer / 1000)
+        now, ended = time.monotonic(), []
+        for pool in self.pools.all:
+            if pool.busy and (pool.moved or now >= pool.due):
+                pool.moved = False
+                pool.perform()
+                ended += self._collect(pool)
+        return ended
 
     def in_flight(self) -> list[Prepared]:
         """The calls that have begun and not ended."""
-        made = [slot.prepared for slot in self._slots if slot.prepared is not None]
+        made = [slot.prepared for slot in self._slots.values() if slot.prepared is not None]
         return [*made, *self._unmade]
 
     def abandon(self) -> list[Prepared]:
         """Cut every call that is still in flight; what their endpoints saw is unknown."""
         left, self._unmade = self._unmade, []
-        for slot in [s for s in self._slots if s.prepared is not None]:
+        for slot in [s for s in self._slots.values() if s.prepared is not None]:
             assert slot.prepared is not None
             left.append(slot.prepared)
-            self._multi.remove_handle(slot.curl)
             self._reset(slot)
         return left
 
     def close(self) -> None:
         """Close every connection."""
         self.abandon()
-        self._multi.close()
-        self.sockets.close()
+        for pool in self.pools.all:
+            pool.close()
         self._epoll.close()
         if self.trusted is not None:
             self.trusted.close()
 
-    def _collect(self) -> list[Called]:
-        ended = []
+    def _collect(self, pool: Pool) -> list[Called]:
+        ended: list[Called] = []
         while True:
-            queued, good, bad = self._multi.info_read(512)
+            queued, good, bad = pool.multi.info_read(512)
             ended += [self._end(curl, 0, "") for curl in good]
             ended += [self._end(curl, code, message) for curl, code, message in bad]
             if not queued:
                 return ended
 
     def _end(self, curl: Any, code: int, message: str) -> Called:
-        slot: _Slot = curl.slot
+        slot = self._slots[curl]
         prepared = slot.prepared
         assert prepared is not None
-        status = curl.getinfo(pycurl.RESPONSE_CODE) or None
+        status = slot.getinfo(pycurl.RESPONSE_CODE) or None
         begins, headers = slot.answer()
         outcome, error = (Outcome.ANSWERED, None) if code == 0 else _judge(slot, code, message)
         answered = outcome is Outcome.ANSWERED or outcome is Outcome.TOO_LARGE
@@ -360,30 +364,18 @@ class Caller:
             slot.times_us(),
             error,
         )
-        self._multi.remove_handle(curl)
         self._reset(slot)
         return called
 
     def _reset(self, slot: _Slot) -> None:
+        slot.pool.remove(slot.curl)
+        slot.pool.busy -= 1
+        slot.line.busy[slot.place] -= 1
         slot.prepared = slot.blocked = None
         slot.headers.clear()
         slot.kept.clear()
         slot.free.append(slot)
         self.busy -= 1
-
-
-def _set_method(curl: Any, method: str, body: bytes) -> None:
-    curl.setopt(pycurl.NOBODY, 0)
-    if method == "HEAD":
-        curl.setopt(pycurl.HTTPGET, 1)
-        curl.unsetopt(pycurl.CUSTOMREQUEST)
-        curl.setopt(pycurl.NOBODY, 1)
-    elif body:
-        curl.setopt(pycurl.POSTFIELDS, body)
-        curl.setopt(pycurl.CUSTOMREQUEST, method)
-    else:
-        curl.setopt(pycurl.HTTPGET, 1)
-        curl.setopt(pycurl.CUSTOMREQUEST, method)
 
 
 def _not_made(prepared: Prepared) -> Called:

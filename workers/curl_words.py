@@ -1,9 +1,10 @@
-"""What libcurl's codes mean, in words of ours."""
+"""How libcurl is told a method, what its codes mean in words of ours, and how its headers are read."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
 
 import pycurl
 
@@ -47,3 +48,28 @@ def no_status(begins: bytes) -> tuple[Outcome, str]:
     """How a call ended whose answer has no such status, and why."""
     shown = ascii(begins.decode("latin-1").strip())
     return Outcome.UNREACHABLE, f"the answer has no status of three digits: it begins with {shown}"
+
+
+def set_method(curl: Any, method: str, body: bytes) -> None:
+    """Let a handle that does more than POST go on with this method and body."""
+    curl.setopt(pycurl.NOBODY, 0)
+    if method == "HEAD":
+        curl.setopt(pycurl.HTTPGET, 1)
+        curl.unsetopt(pycurl.CUSTOMREQUEST)
+        curl.setopt(pycurl.NOBODY, 1)
+    elif body:
+        curl.setopt(pycurl.POSTFIELDS, body)
+        curl.setopt(pycurl.CUSTOMREQUEST, method)
+    else:
+        curl.setopt(pycurl.HTTPGET, 1)
+        curl.setopt(pycurl.CUSTOMREQUEST, method)
+
+
+def last_header(raw: bytes, name: bytes) -> str | None:
+    """The last value of a header in a block of raw lines."""
+    found = None
+    for line in raw.split(b"\r\n"):
+        key, colon, value = line.partition(b":")
+        if colon and key.strip().lower() == name:
+            found = value.strip().decode("latin-1")
+    return found

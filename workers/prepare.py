@@ -39,10 +39,14 @@ from timeball.verdict import (
     tells_no_retry,
 )
 from workers.call import Called, Prepared
+from workers.curl_words import last_header
 from workers.hostbook import HostBook
 
 SIGNERS_LIVE_SECONDS = 5.0
 """How soon a rotated secret is in use everywhere."""
+
+_new = tuple.__new__  # a NamedTuple's own way in costs twice as much
+_ATTEMPTS = tuple(b"Timeball-Attempt: %d" % n for n in range(64))
 
 UNREAD = Via()
 """Stands for a project's way out that was never read: a call that is to go by a proxy must not go without."""
@@ -200,13 +204,12 @@ class Preparer:
             signer = self._signers.signer(project, plan.key_id)
             known = self._known[who] = signer, self._signers.via(project)
         signer, way = known
-        task_id = id_text(claimed.id)
+        task_id, attempt = id_text(claimed.id), claimed.attempt
         lines = signer.lines(task_id, self._stamp, claimed.body)
-        lines += (
-            b"Timeball-Task: " + task_id.encode(),
-            b"Timeball-Attempt: %d" % claimed.attempt,
-            *plan.lines,
-        )
+        lines.append(b"Timeball-Task: " + task_id.encode())
+        lines.append(_ATTEMPTS[attempt] if attempt < 64 else b"Timeball-Attempt: %d" % attempt)
+        # one line for libcurl, which need not know them: it goes through each line a dozen times
+        lines = [b"\r\n".join(lines), *plan.lines]
         refused = self._fill(claimed, lines) if plan.secret else None
         trace = None
         if self._traces is not None and not plan.traced:
@@ -263,36 +266,36 @@ class Recorder:
 
     def record(self, called: Called, ended_ms: float) -> Finished:
         """What follows the call, and its line in the log."""
-        prepared = called.prepared
-        claimed = prepared.claimed
-        times = called.times_us
+        prepared, status, raw_headers = called.prepared, called.status, called.raw_headers
+        times, body, error = called.times_us, called.body, called.error
+        claimed, started_ms = prepared.claimed, prepared.started_ms
+        task_id, lane, attempt, _, due_ms, *_ = claimed
         entry: dict[str, Any] = {
-            "n": claimed.attempt,
-            "o": called.outcome.value,
-            "at": int(prepared.started_ms),
+            "n": attempt,
+            "o": called.outcome,
+            "at": int(started_ms),
             "t": times,
             "w": self._worker,
         }
-        status = called.status
         if status is not None:
             entry["s"] = status
-        if called.raw_headers:
-            entry["h"] = called.raw_headers[:2048].decode("latin-1").replace("\r\n", "\n").strip()
-        if called.body:
-            codec.encode_body(called.body, entry)
+        if raw_headers:
+            entry["h"] = raw_headers[:2048].decode("latin-1").replace("\r\n", "\n").strip()
+        if body:
+            codec.encode_body(body, entry)
         if called.body_cut:
             entry["c"] = 1
-        if called.error:
-            entry["e"] = called.error
-        state, due_ms = _SUCCEEDED, 0
+        if error:
+            entry["e"] = error
+        state, next_ms = _SUCCEEDED, 0
         if status is None or not 200 <= status < 300:
-            state, due_ms = self._follow(called, ended_ms, entry)
+            state, next_ms = self._follow(called, ended_ms, entry)
         elif self.hosts.watched:
             self.hosts.went_well(claimed)
-        late_ms = int(max(0.0, prepared.started_ms - claimed.due_ms))
-        row = (claimed.lane, state, (times[4] // 1000).bit_length(), late_ms.bit_length())
+        late_ms = int(started_ms - due_ms) if started_ms > due_ms else 0
+        row = (lane, state, (times[4] // 1000).bit_length(), late_ms.bit_length())
         self._tally[row] = self._tally.get(row, 0) + 1
-        return Finished(claimed.id, claimed.attempt, state, due_ms, orjson.dumps(entry))
+        return _new(Finished, (task_id, attempt, state, next_ms, orjson.dumps(entry)))
 
     def lost(self, prepared: Prepared, now_ms: float) -> Finished:
         """The result of a call that was cut when the worker had to stop: at once again, by another."""
@@ -312,8 +315,8 @@ class Recorder:
         claimed = called.prepared.claimed
         self._count_trouble(claimed, called.outcome, called.status)
         ended_at = codec.from_ms(ended_ms)
-        retry_after = called.raw_headers and _header(called.raw_headers, b"retry-after")
-        no_retry = called.raw_headers and _header(called.raw_headers, b"task-no-retry")
+        retry_after = called.raw_headers and last_header(called.raw_headers, b"retry-after")
+        no_retry = called.raw_headers and last_header(called.raw_headers, b"task-no-retry")
         asked = parse_retry_after(retry_after, ended_at) if retry_after else None
         quiet = hold_until(status=called.status, retry_after=asked, ended_at=ended_at)
         if called.outcome is Outcome.BLOCKED:
@@ -388,13 +391,3 @@ class Recorder:
 
 
 _NAMES = {_SUCCEEDED: "succeeded", _SCHEDULED: "retried", _DEAD: "dead"}
-
-
-def _header(raw: bytes, name: bytes) -> str | None:
-    """The last value of a header in a block of raw lines."""
-    found = None
-    for line in raw.split(b"\r\n"):
-        key, colon, value = line.partition(b":")
-        if colon and key.strip().lower() == name:
-            found = value.strip().decode("latin-1")
-    return found

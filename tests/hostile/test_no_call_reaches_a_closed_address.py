@@ -171,7 +171,7 @@ def rebind(monkeypatch: pytest.MonkeyPatch) -> Rebind:
         slot.curl.setopt(pycurl.RESOLVE, entries)
 
     def started(caller: Caller, prepared: Prepared) -> None:
-        for slot in caller._slots:
+        for slot in caller._slots.values():
             slot.curl.setopt(pycurl.RESOLVE, entries)
         start(caller, prepared)
 

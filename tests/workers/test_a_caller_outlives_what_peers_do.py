@@ -14,6 +14,7 @@ from timeball import egress
 from timeball.model.attempt import Outcome
 from timeball.store.codec import Claimed
 from workers.call import Called, Caller, Prepared
+from workers.pool import CROWD, HOSTS, POOLS, Pools
 
 CLAIMED = Claimed(b"0" * 16, "p/default", 1, 0, 0.0, 0.0, b"{}", b"")
 
@@ -94,3 +95,43 @@ def test_a_closed_caller_leaves_no_descriptor() -> None:
             made.close()
     # the receiver's threads see the end of their connections when they come to it
     eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 3)
+
+
+def test_a_hosts_calls_are_spread_and_come_back_to_their_connections(caller: Caller) -> None:
+    with Receiver(answer) as receiver:
+        slow = [prepared(receiver.url + "/slow") for _ in range(100)]
+        opened = sum(bool(called.times_us[1]) for called in go(caller, *slow))
+        again = sum(bool(called.times_us[1]) for called in go(caller, *slow))
+    assert opened > CROWD
+    assert opened + again <= 100  # the first may be back before the last begins
+
+
+def test_few_calls_to_a_host_share_their_connections(caller: Caller) -> None:
+    with Receiver(answer) as a, Receiver(answer) as b:
+        some = [prepared(url + "/slow") for url in (a.url, b.url) for _ in range(10)]
+        go(caller, *some)
+        for call in some:
+            assert not go(caller, call)[0].times_us[1]
+
+
+def test_hosts_are_forgotten_when_no_call_to_them_is_in_flight() -> None:
+    pools = Pools()
+    kept = pools.line("kept")
+    kept.busy[kept.place()] += 1
+    for n in range(2 * HOSTS):
+        pools.line(f"host-{n}")
+    assert pools.line("kept") is kept
+    assert len(pools) <= HOSTS
+    for pool in pools.all:
+        pool.close()
+
+
+def test_a_full_pool_leaves_calls_to_the_next_and_all_full_ones_share() -> None:
+    pools = Pools()
+    line = pools.line("busy")
+    for _ in range(CROWD * POOLS + 5):
+        line.busy[line.place()] += 1
+    assert line.busy[:5] == [CROWD + 1] * 5
+    assert line.busy[5:] == [CROWD] * (POOLS - 5)
+    for pool in pools.all:
+        pool.close()
