@@ -191,10 +191,14 @@ class Preparer:
         self._now_ms, self._stamp = 0.0, 0
         self._known: dict[tuple[str, str | None], tuple[Signer, Via | None]] = {}
 
-    def prepare(self, claimed: Claimed, started_ms: float) -> Prepared:
-        """The request of a task, signed. `started_ms` is the store's now, the same for a whole claim."""
+    def prepare(self, claimed: Claimed, started_ms: float, now_ms: float | None = None) -> Prepared:
+        """The request of a task, signed. `started_ms` is the store's now, the same for a whole claim.
+
+        With `now_ms` that is the store's now, and the call starts later.
+        """
         if started_ms != self._now_ms:
-            self._now_ms, self._stamp = started_ms, int(time.time())
+            later = 0.0 if now_ms is None else (started_ms - now_ms) / 1000
+            self._now_ms, self._stamp = started_ms, int(time.time() + later)
             self._known.clear()
         plan = _plan(claimed.raw_spec)
         who = (claimed.lane, plan.key_id)

@@ -17,7 +17,8 @@ from timeball.store import keys, pumps
 from timeball.store.codec import Claimed
 from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
-from workers.call import Caller
+from workers.ahead import Ahead
+from workers.call import Caller, Prepared
 from workers.prepare import Preparer, Recorder, Signers
 from workers.tell import Teller, trace
 
@@ -26,6 +27,12 @@ FLUSH_SECONDS = 0.005
 FLUSH_RESULTS = 100
 FLUSH_MOST = 500
 CLAIM_MOST = 200
+AHEAD_MS = 100
+"""So long before they are due an idle pump takes tasks and prepares their calls; see docs/adr/0012."""
+AHEAD_MOST = 800
+"""Fewer than TIMEBALL_PUMP_CALLS_TOTAL is by itself, so that what comes to be due meanwhile finds room."""
+AHEAD_PATIENCE_MS = 250
+"""A task that was taken ahead and finds no slot for so long after it was due is put back for another pump."""
 STORE_RETRY_SECONDS = 0.2
 HELP_EVERY_SECONDS = 5.0
 PACED_SECONDS = 0.005
@@ -70,7 +77,9 @@ class Pump:
         self.teller = teller
         self.results: list[Finished] = []
         self.lanes: dict[str, int] = {}  # calls in flight by lane
-        self.oldest = 0.0
+        self.ahead = Ahead()
+        self.rushed = False
+        self.oldest = self.ahead_due = 0.0
         self.claim_due = 0.0
         self.heartbeat_due = 0.0
         self.more = False
@@ -89,10 +98,14 @@ class Pump:
         try:
             while True:
                 now = time.monotonic()
-                if self.caller.busy or self.results:
+                if self.caller.busy or self.results or self.ahead.count:
                     busy_until = now
                 if stopping_since is None and self.stop():
                     stopping_since = now
+                    self.rushed = False
+                    self._put_back(self.ahead.take_all())
+                if self.ahead.count:
+                    self._begin_ahead(now)
                 if self._must_flush(now, stopping_since is not None):
                     self._flush(now)
                 if stopping_since is not None:
@@ -104,7 +117,8 @@ class Pump:
                     if now >= self.heartbeat_due:
                         self._claim(now, 0)
                 elif now >= self.claim_due or now >= self.heartbeat_due:
-                    self._claim(now, min(CLAIM_MOST, self.total_calls - self.caller.busy))
+                    held = self.caller.busy + self.ahead.count
+                    self._claim(now, min(CLAIM_MOST, self.total_calls - held))
                     if now - busy_until >= self.idle_seconds and not self.caller.busy:
                         break
                 if not self.more:
@@ -120,6 +134,8 @@ class Pump:
 
     def _must_flush(self, now: float, stopping: bool) -> bool:
         results = self.results
+        if self.rushed and not stopping:
+            return len(results) >= FLUSH_MOST  # calls that are due go first
         return bool(results) and (
             len(results) >= FLUSH_RESULTS
             or now - self.oldest >= FLUSH_SECONDS
@@ -129,6 +145,8 @@ class Pump:
 
     def _step(self, now: float) -> None:
         due = min(self.claim_due, self.heartbeat_due)
+        if self.ahead.count:
+            due = min(due, self.ahead_due)
         if self.results:
             due = min(due, self.oldest + FLUSH_SECONDS)
         ended = self.caller.wait(due - now)
@@ -154,7 +172,7 @@ class Pump:
     def _in_flight(self) -> dict[str, int]:
         """The calls in flight by queue and by project."""
         found: dict[str, int] = {}
-        for lane, n in self.lanes.items():
+        for lane, n in (*self.lanes.items(), *self.ahead.counts()):
             queue = lane.partition(keys.APART)[0]
             for owner in (queue, queue.partition("/")[0]):
                 found[owner] = found.get(owner, 0) + n
@@ -163,6 +181,11 @@ class Pump:
     def _claim(self, now: float, want: int) -> None:
         """Take due tasks and start their calls; also the heartbeat."""
         self.heartbeat_due = now + HEARTBEAT_SECONDS
+        ahead_ms, queue_calls, project_calls = 0, self.queue_calls, self.total_calls // 2
+        if not self.caller.busy and not self.results and self.ahead.count < AHEAD_MOST:
+            # what a queue may have in flight holds when its calls begin
+            want = min(want, queue_calls, project_calls, AHEAD_MOST - self.ahead.count)
+            ahead_ms, queue_calls, project_calls = AHEAD_MS, AHEAD_MOST, AHEAD_MOST
         asked = time.monotonic()
         try:
             claim = pumps.claim(
@@ -170,9 +193,10 @@ class Pump:
                 self.prefix,
                 self.name,
                 max(0, want),
-                self.queue_calls,
-                self.total_calls // 2,
+                queue_calls,
+                project_calls,
                 in_flight=self._in_flight(),
+                ahead_ms=ahead_ms,
             )
         except StoreError as error:
             self._store_failed(error)
@@ -180,15 +204,18 @@ class Pump:
             self.heartbeat_due = self.claim_due
             return
         self.store_away = False
-        if claim.leases > self.caller.busy + len(self.results) + len(claim.tasks):
+        held = self.caller.busy + len(self.results) + self.ahead.count
+        if claim.leases > held + len(claim.tasks):
             self._give_back_unknown(claim)
         after = time.monotonic()
         self.skew_ms = claim.now_ms - after * 1000
         for place in claim.probes:
             self.recorder.hosts.watch(claim.tasks[place])
         for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
-            self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
-            self.caller.start(self.preparer.prepare(claimed, claim.now_ms))
+            if claimed.due_ms > claim.now_ms:
+                self.ahead.put(self.preparer.prepare(claimed, claimed.due_ms, claim.now_ms))
+            else:
+                self._begin(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms
         if self.more:
             # with all slots taken, the next flush frees some and claims again
@@ -200,7 +227,34 @@ class Pump:
         elif claim.next_ms < 0:
             self.claim_due = self.heartbeat_due
         else:
-            self.claim_due = after + (claim.next_ms - claim.now_ms) / 1000
+            wait_ms = claim.next_ms - claim.now_ms
+            if wait_ms > AHEAD_MS:
+                wait_ms -= AHEAD_MS
+            elif ahead_ms and 0 < len(claim.tasks) == want and self.ahead.count < AHEAD_MOST:
+                wait_ms = 0  # there may be more that can be taken ahead
+            self.claim_due = after + wait_ms / 1000
+
+    def _begin(self, prepared: Prepared) -> None:
+        lane = prepared.claimed.lane
+        self.lanes[lane] = self.lanes.get(lane, 0) + 1
+        self.caller.start(prepared)
+
+    def _begin_ahead(self, now: float) -> None:
+        """Begin the calls that were taken ahead and are due, as far as there are slots for them."""
+        now_ms = now * 1000 + self.skew_ms
+        idle = not self.caller.busy
+        for lane in self.ahead.due(now_ms):
+            room = min(
+                self.queue_calls - self.lanes.get(lane, 0), self.total_calls - self.caller.busy
+            )
+            for prepared in self.ahead.take(lane, now_ms, room):
+                prepared.started_ms = now_ms
+                self._begin(prepared)
+        if idle and self.caller.busy:
+            self.caller.push()  # before the store is asked for more
+        self._put_back(self.ahead.take_late(now_ms - AHEAD_PATIENCE_MS))
+        self.rushed = bool(self.ahead.due(now_ms))  # the next ones begin when some call has ended
+        self.ahead_due = (self.ahead.next_ms(now_ms, AHEAD_PATIENCE_MS) - self.skew_ms) / 1000
 
     def _begin_paced(self, claim: pumps.Claim, asked: float) -> list[Claimed]:
         """Begin the calls that are under a rate, each in time or not at all; answers the others."""
@@ -213,21 +267,27 @@ class Pump:
             if time.monotonic() - asked > PACED_SECONDS:
                 late.append(claimed)
                 continue
-            self.lanes[claimed.lane] = self.lanes.get(claimed.lane, 0) + 1
-            self.caller.start(prepared)
+            self._begin(prepared)
             self.caller.push()
-        if late:
-            try:
-                pumps.put_back(self.house.client, self.prefix, self.name, late)
-            except StoreError as error:
-                self._store_failed(error)  # the next claim finds their leases and gives them back
+        self._put_back(late)
         return others
+
+    def _put_back(self, late: list[Claimed]) -> None:
+        """Tasks that were claimed and cannot begin now wait as if nobody had claimed them."""
+        if not late:
+            return
+        try:
+            pumps.put_back(self.house.client, self.prefix, self.name, late)
+        except StoreError as error:
+            self._store_failed(error)  # the next claim finds their leases and gives them back
+        self.claim_due = 0.0
 
     def _give_back_unknown(self, claim: pumps.Claim) -> None:
         """The answer to an earlier claim was lost: its tasks are ours in the store, and nobody calls them."""
         known = [
             *(p.claimed.id for p in self.caller.in_flight()),
             *(r.id for r in self.results),
+            *self.ahead.ids(),
             *(c.id for c in claim.tasks),
         ]
         try:

@@ -57,14 +57,16 @@ def claim(
     project_calls: int,
     kind: str = keys.CALL,
     in_flight: Mapping[str, int] | None = None,
+    ahead_ms: int = 0,
 ) -> Claim:
     """Take up to `want` due tasks; with 0 it is only a heartbeat. Raises StoreUnavailable.
 
     `queue_calls` and `project_calls` are how many calls one queue and one project may have in flight in
     this pump, besides any limit of their own over all pumps; `in_flight` tells how many they have, by
-    project and by `project/queue`.
+    project and by `project/queue`. When nothing is due now, tasks that will be within `ahead_ms` are taken
+    where nothing limits them; their calls must not begin before.
     """
-    args: list[Arg] = [kind, pump, want, queue_calls, project_calls]
+    args: list[Arg] = [kind, pump, want, queue_calls, project_calls, ahead_ms]
     for owner, n in (in_flight or {}).items():
         args += (owner, n)
     answer = call(client, "claim", prefix, args)

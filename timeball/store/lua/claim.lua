@@ -5,7 +5,9 @@
 -- ARGV[1]  kind, ARGV[2] pump, ARGV[3] how many tasks it wants
 -- ARGV[4]  calls that a queue may have in flight in this pump
 -- ARGV[5]  the same for a project that is alone; of what others leave it gets half
--- ARGV[6..] in turn a queue or project, and how many calls it has in flight in this pump
+-- ARGV[6]  how many ms before they are due tasks may be taken when none is due now, 0 for none;
+--          only where nothing limits their lane. They count as running from then on
+-- ARGV[7..] in turn a queue or project, and how many calls it has in flight in this pump
 -- Answers {now, next, pumps, leases, unfinished, paced, probes, then id and record a task}:
 -- `leases` counts all that the pump holds now; `unfinished` is 1 when tasks were set aside and
 -- there are more to look at; `paced` has the places (from 0) of tasks that a rate lets begin now,
@@ -26,7 +28,7 @@ local looks = 1000 -- tasks that one claim sets aside at most
 
 -- calls that this pump has in flight: by queue and by project, and in all
 local here, busy = {}, 0
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   here[ARGV[i]] = tonumber(ARGV[i + 1])
   if not ARGV[i]:find('/', 1, true) then busy = busy + here[ARGV[i]] end
 end
@@ -118,21 +120,32 @@ local function has_line(lane, host)
   return lines[aside]
 end
 
--- the due tasks of a lane, at most `room` of them
-local function due_in(lane, room)
+-- whether nothing forbids to take tasks of a lane before they are due
+local function is_free(l)
+  if l.host or is_keyed(l.lane) then return false end
+  for _, o in ipairs(l.list) do
+    if o.paused or o.limit or o.step or o.host or o.hosts then return false end
+  end
+  return not closed_hosts(l.list[1].name)
+end
+
+-- the tasks of a lane that are due by an instant, at most `room` of them
+local function due_in(lane, room, by)
   local key = P .. 'lane:' .. lane
   if is_ordered(lane) then return redis.call('ZRANGE', key, 0, 0) end
-  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, room)
+  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', by, 'LIMIT', 0, room)
   if #ids > 0 then redis.call('ZREM', key, unpack(ids)) end
   return ids
 end
 
 -- the first bytes of the head of a task that runs: one text for all that were tried as often
-local marks = {}
-local function mark(attempt)
+local marks, marked_for = {}, now
+local function mark(attempt, due)
+  local begins = due > now and due or now
+  if begins ~= marked_for then marks, marked_for = {}, begins end
   local text = marks[attempt]
   if not text then
-    text = struct.pack('<BHd', RUNNING, attempt + 1, now)
+    text = struct.pack('<BHd', RUNNING, attempt + 1, begins)
     marks[attempt] = text
   end
   return text
@@ -154,7 +167,7 @@ local function serve(l, room)
   if l.host and list[#list].name == project .. '\31@' .. l.host then value = lane end
   repeat
     local asked, aside = room - taken, 0
-    local ids, names = due_in(lane, asked), {}
+    local ids, names = due_in(lane, asked, l.by), {}
     for i = 1, #ids do names[i] = P .. 't:' .. ids[i] end
     local records = #ids > 0 and redis.call('MGET', unpack(names)) or {}
     for i = 1, #ids do
@@ -175,8 +188,8 @@ local function serve(l, room)
         if till or (owner and not ordered and (owner.room <= 0 or has_line(lane, host))) then
           park(l, host, ids[i], due, till, owner)
           aside = aside + 1
-        elseif due <= now then -- a task set aside and then put off stands in its own lane besides
-          redis.call('SETRANGE', names[i], '1', mark(attempt))
+        elseif due <= l.by then -- a task set aside and then put off stands in its own lane besides
+          redis.call('SETRANGE', names[i], '1', mark(attempt, due))
           held[2 * taken + 1], held[2 * taken + 2] = ids[i], value
           if owner then
             held[2 * taken + 2] = value .. '\31@' .. host
@@ -241,16 +254,22 @@ local function settle(l, first, owner)
   local at = math.max(due, again or now)
   redis.call('ZADD', l.key, at, lane)
   seat(lane, at)
-  return due <= now and room > 0
+  return due <= l.by and room > 0
 end
 
--- Serve lanes that stand alike: first each its share, then whoever has more.
-local function serve_all(lanes, left)
+-- Serve lanes that stand alike with what is due by an instant: first each its share, then whoever
+-- has more.
+local function serve_all(lanes, left, by)
   local share, siblings = math.ceil(left / #lanes), {}
   for _, l in ipairs(lanes) do
     l.list, l.home, l.host = owners_of(l.lane, shares(l.lane))
     siblings[l.list[1]] = (siblings[l.list[1]] or 0) + 1
     for _, o in ipairs(l.list) do l.paced = l.paced or o.step end
+    l.by = by
+    if by > now and not is_free(l) then
+      l.done = true
+      seat(l.lane, l.since)
+    end
   end
   for owner, n in pairs(siblings) do
     owner.turn = math.ceil(math.min(owner.room, owner.share, owner.tokens, left) / n)
@@ -270,23 +289,24 @@ local function serve_all(lanes, left)
   return left
 end
 
-if want > 0 then
-  local tiers, seen, rank = { {}, {}, {} }, {}, { h = 1, n = 2, l = 3 }
+-- the lanes that may be served by an instant, by rank; and whether there are any
+local function standing(by)
+  local tiers, seen, rank, any = { {}, {}, {} }, {}, { h = 1, n = 2, l = 3 }, false
   local function take_turn(lane, since)
     if seen[lane] then return end
-    seen[lane] = true
+    seen[lane], any = true, true
     local class = lane:match('\31([hl])') or 'n'
     local tier = now - since >= AGEING[class] and 1 or rank[class]
-    table.insert(tiers[tier], { lane = lane, key = lanes_of(kind, lane) })
+    table.insert(tiers[tier], { lane = lane, key = lanes_of(kind, lane), since = since })
   end
   local express = P .. 'express:' .. kind
-  local due = redis.call('ZRANGE', express, '-inf', now, 'BYSCORE', 'LIMIT', 0, 16)
+  local due = redis.call('ZRANGE', express, '-inf', by, 'BYSCORE', 'LIMIT', 0, 16)
   for _, lane in ipairs(due) do
     redis.call('ZREM', express, lane)
     redis.call('ZREM', P .. 'seats:' .. kind .. ':' .. lane:match('^[^/]*'), lane)
     -- where it stands since: nowhere when it was emptied, behind now when it waits for a slot
     local since = tonumber(redis.call('ZSCORE', lanes_of(kind, lane), lane))
-    if since and since <= now then
+    if since and since <= by then
       take_turn(lane, since)
     elseif since and since < HELD then
       seat(lane, since)
@@ -294,11 +314,21 @@ if want > 0 then
   end
   for _, class in ipairs({ '', ':h', ':l' }) do
     local key = P .. 'lanes:' .. kind .. class
-    due = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 32, 'WITHSCORES')
+    due = redis.call('ZRANGE', key, '-inf', by, 'BYSCORE', 'LIMIT', 0, 32, 'WITHSCORES')
     for i = 1, #due, 2 do take_turn(due[i], tonumber(due[i + 1])) end
   end
+  return tiers, any
+end
+
+if want > 0 then
+  local by = now
+  local tiers, any = standing(by)
+  if not any and tonumber(ARGV[6]) > 0 then
+    by = now + ARGV[6]
+    tiers = standing(by)
+  end
   for _, lanes in ipairs(tiers) do
-    if want > 0 and #lanes > 0 then want = serve_all(lanes, want) end
+    if want > 0 and #lanes > 0 then want = serve_all(lanes, want, by) end
   end
   for name, o in pairs(owners) do
     if o and o.taken > 0 then

@@ -1,0 +1,117 @@
+"""A pump with nothing to do prepares the calls of the next instant, and begins none before it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.conftest import eventually
+from tests.receiver import Answer, Receiver
+from tests.workers.test_pump import pumping
+from timeball.dispatch import intake
+from timeball.dispatch.house import House
+from timeball.errors import Conflict
+from timeball.model.project import Project
+from timeball.model.task import Draft, Request, State
+from timeball.store.codec import Claimed
+from workers import pump as pump_module
+from workers.ahead import Ahead
+from workers.call import Prepared
+
+
+def submit(
+    house: House, project: Project, url: str, n: int, after: float
+) -> tuple[datetime, list[bytes]]:
+    """So many tasks that are due at one instant, and that instant."""
+    due = datetime.fromtimestamp(round(time.time() + after, 3), UTC)
+    draft = Draft(project=project.id, request=Request(url), scheduled_for=due)
+    return due, [one.id for one in intake.submit(house, project.id, [draft] * n)]
+
+
+def test_many_tasks_of_one_instant_are_held_ready_and_none_is_called_early(
+    house: House, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
+    with Receiver() as receiver, pumping(house) as pump:
+        due, ids = submit(house, project, receiver.url, 300, 3.0)
+        eventually(lambda: pump.ahead.count == 300)
+        assert not receiver.received
+        assert time.time() < due.timestamp()
+        eventually(lambda: len(receiver.received) == 300)
+        eventually(lambda: intake.get(house, project.id, ids[0]).ended_at)
+        [attempt] = intake.attempts(house, project.id, ids[0])
+    assert min(one.at for one in receiver.received) >= due.timestamp()
+    assert min(int(one.headers["webhook-timestamp"]) for one in receiver.received) >= int(
+        due.timestamp()
+    )
+    assert set(Counter(receiver.tasks()).values()) == {1}
+    assert attempt.number == 1
+    assert attempt.started_at >= due
+
+
+def test_a_task_that_is_held_ready_counts_as_running(
+    house: House, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
+    with Receiver() as receiver, pumping(house) as pump:
+        _, [one] = submit(house, project, receiver.url, 1, 2.0)
+        eventually(lambda: pump.ahead.count == 1)
+        assert intake.get(house, project.id, one).state is State.RUNNING
+        with pytest.raises(Conflict):
+            intake.cancel(house, project.id, one)
+        eventually(lambda: intake.get(house, project.id, one).state is State.SUCCEEDED)
+
+
+def test_a_pump_that_stops_puts_back_what_it_held_ready(
+    house: House, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_module, "AHEAD_MS", 60_000)
+    with Receiver() as receiver, pumping(house) as pump:
+        due, ids = submit(house, project, receiver.url, 20, 30.0)
+        eventually(lambda: pump.ahead.count == 20)
+    assert not receiver.received
+    for one in ids:
+        task = intake.get(house, project.id, one)
+        assert (task.state, task.attempt, task.due_at) == (State.SCHEDULED, 0, due)
+        intake.cancel(house, project.id, one)
+
+
+def test_what_finds_no_slot_is_put_back_and_called_later(
+    house: House, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
+    slow = lambda _: Answer(delay=0.6)  # noqa: E731 (the answer of one test)
+    few = replace(house, settings=replace(house.settings, pump_calls=3))
+    with Receiver(slow) as receiver, pumping(few) as pump:
+        _, ids = submit(house, project, receiver.url, 10, 2.0)
+        eventually(lambda: pump.ahead.count == 10)
+        eventually(lambda: all(intake.get(house, project.id, one).ended_at for one in ids))
+    assert {intake.get(house, project.id, one).attempt for one in ids} == {1}
+    assert len(receiver.received) == 10
+
+
+def prepared(lane: str, due_ms: float) -> Prepared:
+    claimed = Claimed(b"%d" % due_ms, lane, 1, 0, due_ms, 0.0, b"{}", b"")
+    return Prepared(claimed, due_ms, "http://h/", "h", "POST", [], b"", 1000)
+
+
+def test_calls_are_taken_by_lane_in_the_order_of_their_instants() -> None:
+    ahead = Ahead()
+    for due in (10, 30, 20):
+        ahead.put(prepared("a", due))
+    ahead.put(prepared("b", 15))
+    assert ahead.due(9) == []
+    assert ahead.next_ms(9, 100) == 10
+    assert ahead.due(15) == ["a", "b"]
+    assert [one.started_ms for one in ahead.take("a", 25, 9)] == [10, 20]
+    assert ahead.next_ms(16, 100) == 30
+    assert ahead.next_ms(40, 100) == 115
+    assert [claimed.due_ms for claimed in ahead.take_late(29)] == [15]
+    assert ahead.count == 1
+    assert ahead.ids() == [b"30"]
+    assert [claimed.due_ms for claimed in ahead.take_all()] == [30]
+    assert (ahead.count, ahead.due(99)) == (0, [])
