@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from werkzeug.test import Client
 
 from tests.spaaza.conftest import Spaaza
 from timeball.dispatch.house import House
 from timeball.model.project import Project
-from timeball.store import projects
+from timeball.store import projects, rotation
 
 
 def test_a_foreign_task_is_not_found(
@@ -92,3 +93,18 @@ def test_a_link_ends_with_its_key(
     assert api("GET", url).status_code == 200
     projects.revoke_key(house.client, key.partition(":")[0])
     assert api("GET", url).status_code == 404
+
+
+def test_a_link_ends_with_the_rotation_of_its_key_and_the_new_key_makes_another(
+    api: Spaaza, work: Callable[[], int], house: House, chain: Project, key: str
+) -> None:
+    made = api.create()
+    work()
+    path = f"/tasks/{made['id']}/download_url"
+    url = api("GET", path).json["url"]
+    none, old = timedelta(0), key.partition(":")[0]
+    _, text = rotation.rotate_key(house.client, house.vault, chain.id, old, none)
+    assert ":" in text, "as the old one it is id:secret"
+    assert api("GET", url).status_code == 404
+    api.headers = {"Authorization": f"Bearer {text}"}
+    assert api("GET", api("GET", path).json["url"]).status_code == 200
