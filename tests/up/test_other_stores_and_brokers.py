@@ -199,7 +199,7 @@ def test_rabbitmq_carries_the_bells(place: Path) -> None:
         "RABBITMQ_NODENAME": f"timeball{port}@localhost",
         "RABBITMQ_BASE": str(place / "rabbit"),
         "RABBITMQ_MNESIA_BASE": str(place / "rabbit/mnesia"),
-        "RABBITMQ_LOG_BASE": str(place / "rabbit/log"),
+        "RABBITMQ_LOG_BASE": str(place / "rabbit/logs"),
         "RABBITMQ_CONFIG_FILE": str(place / "rabbit/rabbitmq"),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "rabbit/plugins"),
