@@ -5,8 +5,8 @@ requests that a key may make in a minute a process takes shares, each a sixteent
 never more than the limit, and when shares lie with several processes a key may be refused by one that has none
 left while another still holds a few: at most a sixteenth of the limit for each other process, and one by one
 towards the end. The waiting tasks of a project are counted by the store; a process takes in a sixteenth of the
-room that it saw before it looks again, after two seconds at the latest. With up to sixteen processes no more than
-the quota comes in, but for what two seconds change.
+room that it saw before it looks again, after two seconds at the latest, and asks for each of the last sixteen.
+With up to sixteen processes no more than the quota comes in, but for what two seconds change.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from timeball.store import shares
 
 MINUTE = 60
 LOOK_SECONDS = 2.0
-AGAIN_SECONDS = 0.02
-"""How soon a project's tasks may be counted again: each queue of it has to be asked."""
 FULL_RETRY_SECONDS = 10
 SHARES = 16
 RATE = "timeball.rate"
@@ -119,16 +117,15 @@ class Quotas:
         if not self._tasks:
             return
         room, now = self._known.get(project), time.monotonic()
-        age = LOOK_SECONDS if room is None else now - room.at
-        if (
-            room is None
-            or age >= LOOK_SECONDS
-            or (age >= AGAIN_SECONDS and room.share < more and room.left > 0)
-        ):
+        stale = room is None or now - room.at >= LOOK_SECONDS
+        if room is None or stale or (room.share < more and room.left > 0):
             waiting = sum(queue.waiting for queue in queues.list_queues(house, project))
-            left, age = max(0, self._tasks - waiting), 0.0
+            left = max(0, self._tasks - waiting)
             room = self._known[project] = _Room(now, left, left // SHARES)
-        if more > (room.left if age < AGAIN_SECONDS else room.share):
+            may = left
+        else:
+            may = room.share
+        if more > may:
             raise _full(f"{self._tasks} waiting tasks")
         room.share, room.left = room.share - more, room.left - more
 

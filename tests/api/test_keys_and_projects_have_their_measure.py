@@ -116,7 +116,7 @@ def test_a_project_takes_no_more_waiting_tasks_than_its_quota(
 def test_the_quota_of_a_project_holds_over_all_processes(limited: Limited) -> None:
     processes = [limited(quota_waiting_tasks=40) for _ in range(4)]
     well = [api("POST", "/v2/tasks", TASK).status_code for _ in range(15) for api in processes]
-    assert 40 <= well.count(201) <= 45, "what a process sees may be 20 ms old"
+    assert 40 <= well.count(201) <= 43, "each of the others may hold one that it has not used"
     assert well.count(429) == len(well) - well.count(201)
 
 

@@ -22,7 +22,7 @@ from timeball.egress import PUBLIC_ONLY, Policy
 from timeball.errors import InvalidField
 from timeball.export.columns import Column, Kind, Times, kind_of, stored_as
 from timeball.export.failures import ExportError, ExportFailed, of_database
-from timeball.export.reach import PORTS, confine
+from timeball.export.reach import PORTS, confine, connect_anywhere
 from timeball.export.sources import Source, family, resolve
 
 PROBE_TIMEOUT = timedelta(seconds=15)
@@ -43,6 +43,8 @@ def opened(
         engine = _engine(url, timeout)
         if source.confined and (kind := family(url)) in PORTS:
             confine(engine, url, kind, policy)
+        elif family(url) == "mysql":
+            connect_anywhere(engine)
     except Exception as error:
         raise of_database(error) from None
     try:
@@ -97,13 +99,6 @@ def _engine(url: URL, timeout: timedelta) -> sa.Engine:
             "SET SESSION sql_mode = ''",
         ]
     engine = sa.create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
-
-    if kind == "mysql":
-        from timeball.export.mysql import Connection
-
-        sa.event.listen(
-            engine, "do_connect", lambda dialect, record, args, given: Connection(*args, **given)
-        )
 
     @sa.event.listens_for(engine, "connect", insert=True)
     def prepare(connection: Any, _record: object) -> None:

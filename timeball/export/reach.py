@@ -24,7 +24,9 @@ def confine(engine: sa.Engine, url: URL, kind: str, policy: Policy) -> None:
     """Have an engine of a server (`kind` is postgresql or mysql) connect to what the policy allows, or raise."""
     host, port = url.host or "localhost", url.port or PORTS[kind]
 
-    @sa.event.listens_for(engine, "do_connect", insert=True)
+    @sa.event.listens_for(
+        engine, "do_connect"
+    )  # the only one: the first that connects is the last asked
     def connect(_dialect: Any, _record: object, args: Any, given: dict[str, Any]) -> Any:
         found = addresses(host, port, policy)
         if kind == "postgresql":  # libpq connects to hostaddr; host is what a certificate must name
@@ -35,6 +37,15 @@ def confine(engine: sa.Engine, url: URL, kind: str, policy: Policy) -> None:
         connection = Connection(*args, **{**given, "defer_connect": True})
         connection.connect(_dialled(found, port))
         return connection
+
+
+def connect_anywhere(engine: sa.Engine) -> None:
+    """Have an engine of MySQL, whose source an operator registered, connect with our own kind of connection."""
+    from timeball.export.mysql import Connection
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: object, args: Any, given: dict[str, Any]) -> Any:
+        return Connection(*args, **given)
 
 
 def addresses(host: str, port: int, policy: Policy) -> list[str]:
