@@ -119,7 +119,8 @@ class Pump:
                 elif now >= self.claim_due or now >= self.heartbeat_due:
                     held = self.caller.busy + self.ahead.count
                     self._claim(now, min(CLAIM_MOST, self.total_calls - held))
-                    if now - busy_until >= self.idle_seconds and not self.caller.busy:
+                    busy = self.caller.busy or self.ahead.count
+                    if now - busy_until >= self.idle_seconds and not busy:
                         break
                 if not self.more:
                     wake.arm()
@@ -214,6 +215,7 @@ class Pump:
         for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
             if claimed.due_ms > claim.now_ms:
                 self.ahead.put(self.preparer.prepare(claimed, claimed.due_ms, claim.now_ms))
+                self.ahead_due = 0.0  # the next wait must not be longer than until it is due
             else:
                 self._begin(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms

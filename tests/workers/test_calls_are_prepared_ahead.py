@@ -94,6 +94,18 @@ def test_what_finds_no_slot_is_put_back_and_called_later(
     assert len(receiver.received) == 10
 
 
+def test_one_after_the_other_is_called_when_it_is_due(house: House, project: Project) -> None:
+    """A pump that has begun all it held ready must wake for the next one too, not at its next heartbeat."""
+    with Receiver() as receiver, pumping(house):
+        dues = [submit(house, project, receiver.url, 1, 1.0 + 0.45 * n)[0] for n in range(5)]
+        eventually(lambda: len(receiver.received) == 5)
+    late = sorted(
+        one.at - due.timestamp() for one, due in zip(receiver.received, dues, strict=True)
+    )
+    assert late[0] >= 0
+    assert late[2] < 0.05, late
+
+
 def prepared(lane: str, due_ms: float) -> Prepared:
     claimed = Claimed(b"%d" % due_ms, lane, 1, 0, due_ms, 0.0, b"{}", b"")
     return Prepared(claimed, due_ms, "http://h/", "h", "POST", [], b"", 1000)
