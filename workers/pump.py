@@ -31,6 +31,9 @@ AHEAD_MS = 100
 """So long before they are due an idle pump takes tasks and prepares their calls; see docs/adr/0012."""
 AHEAD_MOST = 800
 """Fewer than TIMEBALL_PUMP_CALLS_TOTAL is by itself, so that what comes to be due meanwhile finds room."""
+AHEAD_STALE_SECONDS = 2.0
+"""A pump that has not heard from the store for so long may have been taken for dead, and its tasks given to
+others: it asks again before it begins what it held ready. Leases end later."""
 AHEAD_PATIENCE_MS = 250
 """A task that was taken ahead and finds no slot for so long after it was due is put back for another pump."""
 STORE_RETRY_SECONDS = 0.2
@@ -82,6 +85,7 @@ class Pump:
         self.oldest = self.ahead_due = 0.0
         self.claim_due = 0.0
         self.heartbeat_due = 0.0
+        self.heard = 0.0
         self.more = False
         self.skew_ms = 0.0
         self.called = 0
@@ -205,6 +209,7 @@ class Pump:
             self.heartbeat_due = self.claim_due
             return
         self.store_away = False
+        self.heard = asked
         held = self.caller.busy + len(self.results) + self.ahead.count
         if claim.leases > held + len(claim.tasks):
             self._give_back_unknown(claim)
@@ -243,6 +248,9 @@ class Pump:
 
     def _begin_ahead(self, now: float) -> None:
         """Begin the calls that were taken ahead and are due, as far as there are slots for them."""
+        if now - self.heard > AHEAD_STALE_SECONDS:
+            self._put_back(self.ahead.take_all())
+            return
         now_ms = now * 1000 + self.skew_ms
         idle = not self.caller.busy
         for lane in self.ahead.due(now_ms):

@@ -117,3 +117,19 @@ def test_free_tasks_are_taken_beside_limited_ones(store: Store) -> None:
     store.house.client.set(f"{store.prefix}clock", HOUR / timedelta(milliseconds=1))
     late = pumps.claim(store.house.client, store.prefix, "p", 10, 1000, 1000)
     assert len(late.tasks) == 1
+
+
+def test_what_a_lost_pump_held_ready_waits_for_its_instant(store: Store) -> None:
+    """It was not called, so it is neither called early now nor has it used an attempt."""
+    ids = store.submit(3)
+    claim = store.claim(timedelta(seconds=10))
+    assert len(claim.tasks) == 3
+    back = pumps.give_back(store.house.client, store.prefix, "p", [], 3)
+    assert back == 3
+    for one, claimed in zip(sorted(ids), sorted(claim.tasks, key=lambda c: c.id), strict=True):
+        task = intake.get(store.house, store.project, one)
+        assert (task.state, task.attempt, task.started_at) == (State.SCHEDULED, 0, None)
+        assert task.due_at.timestamp() * 1000 == pytest.approx(claimed.due_ms)
+        assert intake.attempts(store.house, store.project, one) == []
+    assert pumps.claim(store.house.client, store.prefix, "q", 10, 1000, 1000).tasks == []
+    assert len(store.claim(timedelta(seconds=10)).tasks) == 3

@@ -17,6 +17,7 @@ from timeball.dispatch.house import House
 from timeball.errors import Conflict
 from timeball.model.project import Project
 from timeball.model.task import Draft, Request, State
+from timeball.store import pumps
 from timeball.store.codec import Claimed
 from workers import pump as pump_module
 from workers.ahead import Ahead
@@ -104,6 +105,26 @@ def test_one_after_the_other_is_called_when_it_is_due(house: House, project: Pro
     )
     assert late[0] >= 0
     assert late[2] < 0.05, late
+
+
+def test_a_pump_that_was_frozen_asks_before_it_begins_what_it_held(
+    house: House, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks may have been given to another pump meanwhile, and been called."""
+    monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
+    with Receiver() as receiver, pumping(house) as pump:
+        due, [one] = submit(house, project, receiver.url, 1, 2.0)
+        eventually(lambda: pump.ahead.count == 1)
+        [held] = pump.ahead.ids()
+        pumps.give_back(house.client, pump.prefix, pump.name, [], 9)  # as beat does
+        pumps.claim(house.client, pump.prefix, "another", 9, 9, 9, ahead_ms=2000)
+        pump.heard -= 30
+        eventually(lambda: pump.ahead.count == 0)
+        assert time.time() < due.timestamp() + 0.5
+        time.sleep(max(0.0, due.timestamp() + 0.5 - time.time()))  # nothing may come
+    assert not receiver.received
+    assert intake.get(house, project.id, one).state is State.RUNNING
+    assert held == one
 
 
 def prepared(lane: str, due_ms: float) -> Prepared:

@@ -11,6 +11,14 @@ local function give_back(id, held, pump, max_lost)
   if not record then return end
   local h = unpack_head(record)
   if h.state ~= RUNNING then return end
+  if h.due > now then -- taken ahead of its instant, and never called
+    h.state, h.attempt = SCHEDULED, h.attempt - 1
+    if h.attempt == 0 then h.started = 0 end
+    redis.call('SETRANGE', key, 0, pack_head(h))
+    place(h, id, h.due)
+    returned = returned + 1
+    return
+  end
   local entry = cjson.encode({ n = h.attempt, o = 'lost', at = math.floor(h.started), w = pump })
   h.lost = h.lost + 1
   count_one(h.project, 'o:lost', now)
