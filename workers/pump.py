@@ -249,6 +249,7 @@ class Pump:
     def _begin_ahead(self, now: float) -> None:
         """Begin the calls that were taken ahead and are due, as far as there are slots for them."""
         if now - self.heard > AHEAD_STALE_SECONDS:
+            self.rushed = False  # nothing due is left: results may be written again
             self._put_back(self.ahead.take_all())
             return
         now_ms = now * 1000 + self.skew_ms

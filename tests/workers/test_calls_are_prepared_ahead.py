@@ -85,9 +85,8 @@ def test_what_finds_no_slot_is_put_back_and_called_later(
     house: House, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
-    slow = lambda _: Answer(delay=0.6)  # noqa: E731 (the answer of one test)
     few = replace(house, settings=replace(house.settings, pump_calls=3))
-    with Receiver(slow) as receiver, pumping(few) as pump:
+    with Receiver(lambda _: Answer(delay=0.6)) as receiver, pumping(few) as pump:
         _, ids = submit(house, project, receiver.url, 10, 2.0)
         eventually(lambda: pump.ahead.count == 10)
         eventually(lambda: all(intake.get(house, project.id, one).ended_at for one in ids))
@@ -118,8 +117,10 @@ def test_a_pump_that_was_frozen_asks_before_it_begins_what_it_held(
         [held] = pump.ahead.ids()
         pumps.give_back(house.client, pump.prefix, pump.name, [], 9)  # as beat does
         pumps.claim(house.client, pump.prefix, "another", 9, 9, 9, ahead_ms=2000)
+        pump.rushed = True
         pump.heard -= 30
         eventually(lambda: pump.ahead.count == 0)
+        assert not pump.rushed, "results would wait for calls that it no longer has"
         assert time.time() < due.timestamp() + 0.5
         time.sleep(max(0.0, due.timestamp() + 0.5 - time.time()))  # nothing may come
     assert not receiver.received
