@@ -52,8 +52,8 @@ def test_the_page_of_headers_names_every_header_of_ours() -> None:
     claimed = Claimed(bytes(16), "p/default", 1, 0, 0.0, 0.0, spec, b"")
     house = open_house(Settings(secret="x" * 32))
     signers = Signers(house.client, house.vault)
-    signers.signer = lambda *_: Signer((new_secret(),), "key")  # type: ignore[method-assign]
-    signers.via = lambda *_: None  # type: ignore[method-assign]
+    signers.signer = lambda *_: Signer((new_secret(),), "key")
+    signers.via = lambda *_: None
     lines = Preparer(signers, timedelta(seconds=1)).prepare(claimed, 0.0).lines
     lines = b"\r\n".join(lines).split(b"\r\n")  # several may be one to libcurl
     sent = {line.partition(b":")[0].decode().lower() for line in lines if not line.endswith(b":")}

@@ -147,7 +147,7 @@ def test_so_many_calls_a_second_are_traced_and_no_more(
     made = Traces(1)
     assert [made._may() for _ in range(5)] == [True] * 3 + [False] * 2
     world = traced(0.5)
-    drawn = [world.house.traces.trace(id, None) for id in map(_random_id, range(2000))]  # type: ignore[union-attr]
+    drawn = [world.house.traces.trace(id, None) for id in map(_random_id, range(2000))]
     assert 800 < sum(one is not None for one in drawn) < 1200
 
 
