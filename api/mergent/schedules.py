@@ -177,6 +177,8 @@ class Schedules:
             "end_at": instant(schedule.end_at),
             "max_runs": schedule.max_runs,
             "runs_count": schedule.runs,
+            "skipped_count": schedule.skipped,
+            "missed_count": schedule.missed,
             "overlap": schedule.overlap,
             "catch_up": schedule.catch_up,
             "catch_up_window": seconds(schedule.catch_up_window),

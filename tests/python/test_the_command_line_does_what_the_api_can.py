@@ -117,6 +117,42 @@ def test_a_schedule_is_made_shown_and_forgotten(line: Line) -> None:
     assert line.json("schedules", "list") == []
 
 
+def test_a_schedule_is_made_with_all_that_it_may_say(line: Line) -> None:
+    said: dict[str, Any] = {
+        "rrule": "FREQ=DAILY",
+        "dtstart": "2099-03-01T09:00:00.000Z",
+        "start_at": "2099-03-02T00:00:00.000Z",
+        "end_at": "2099-04-01T00:00:00.000Z",
+        "max_runs": 7,
+        "catch_up": "all",
+        "catch_up_window": 600,
+        "overlap": "allow",
+        "window": "25%",
+        "paused": True,
+        "description": "of the shop",
+        "timeout": 20,
+        "on_success": f"{URL}/well",
+        "on_failure": f"{URL}/dead",
+        "on_attempt": f"{URL}/each",
+        "on_failing": f"{URL}/failing",
+        "failing_after": 2,
+        "pause_when_failing": True,
+        "on_recovered": f"{URL}/again",
+    }
+    spans = {"catch_up_window": "10m", "timeout": "20s"}
+    words = [
+        word
+        for name, value in said.items()
+        for word in (f"--{name.replace('_', '-')}", spans.get(name, str(value)))
+        if word != "True"
+    ]
+    made = line.json("schedules", "create", URL, *words, "--attempts", "4", "--tag", "shop")
+    assert {name: made[name] for name in said} == said
+    assert (made["retry"]["max_attempts"], made["tags"]) == (4, ["shop"])
+    wrong = line.run("schedules", "create", URL, "--cron", "@daily", "--failing-after", "0")
+    assert (wrong.exit_code, "failing_after" in wrong.output) == (1, True)
+
+
 def test_the_doctor_tries_who_is_told_of_alerts(line: Line) -> None:
     with Receiver(lambda r: Answer(200 if r.path == "/good" else 500)) as receiver:
         here = f"json://127.0.0.1:{receiver.port}"

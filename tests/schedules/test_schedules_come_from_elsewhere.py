@@ -177,6 +177,10 @@ schedules:
     cron: 0 9 * * 1-5
     request: {{url: "{URL}", body: {{kind: daily}}}}
     window: 5m
+    on_failing: {URL}/failing
+    failing_after: 2
+    pause_when_failing: true
+    on_recovered: {URL}/again
   - name: tidy
     rrule: FREQ=DAILY
     dtstart: 2027-03-02T00:00:00Z
@@ -188,12 +192,16 @@ schedules:
     assert world.client.zcard(f"{world.prefix}next") == 0
     assert "2 changed" in run("apply", str(file), "--yes").output
     assert "0 to change, 2 as they are" in run("apply", str(file), "--yes").output
+    file.write_text(file.read_text().replace("failing_after: 2", "failing_after: 5"))
+    assert "failing_after: 2 -> 5" in run("apply", str(file), "--yes").output
     file.write_text(file.read_text().replace("0 9 * * 1-5", "0 10 * * 1-5"))
     assert '"0 9 * * 1-5" -> "0 10 * * 1-5"' in run("apply", str(file), "--yes").output
     file.write_text(file.read_text().partition("  - name: tidy")[0])
     assert "- tidy" in run("apply", str(file), "--yes", "--prune").output
     [left] = json.loads(run("list", "--json").output)
     assert (left["name"], left["cron"], left["window"]) == ("report", "0 10 * * 1-5", 300)
+    assert (left["on_failing"], left["failing_after"]) == (f"{URL}/failing", 5)
+    assert (left["pause_when_failing"], left["on_recovered"]) == (True, f"{URL}/again")
 
 
 def test_schedules_are_steered_by_name(run: Any, world: World, tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from timeball.cli import remote
 from timeball.cli.common import data_option, or_none
 
+F = TypeVar("F", bound=Callable[..., Any])
 OVERLAPS = ("queue_one", "allow", "skip", "cancel_other")
+CATCH_UPS = ("latest", "none", "all")
 
 
 class Remote(remote.Remote):
@@ -65,17 +68,64 @@ def list_(as_json: bool, data: Path | None) -> None:
         click.echo(f"{one['id']}  {when:<24}  {rule:<24}  {one['name'] or one['request']['url']}")
 
 
+def _when(command: F) -> F:
+    """The options that say when a schedule fires, and what becomes of an occurrence that cannot run as named."""
+    for option in (
+        click.option(
+            "--paused", is_flag=True, default=None, help="It is made, and fires nothing yet."
+        ),
+        click.option("--catch-up-window", help="Nothing older is made up for.  [default: 1h]"),
+        click.option(
+            "--catch-up", type=click.Choice(CATCH_UPS), help="What an outage left undone."
+        ),
+        click.option("--overlap", type=click.Choice(OVERLAPS), help="When the last still runs."),
+        click.option("--window", help="Spreads the calls over so long, such as 5m or 25%."),
+        click.option("--max-runs", type=int, help="How many occurrences become tasks at most."),
+        click.option("--end-at", help="Nothing fires after this instant, ISO 8601."),
+        click.option("--start-at", help="Nothing fires before this instant, ISO 8601."),
+        click.option("--dtstart", help="Where an rrule starts, ISO 8601.  [default: now]"),
+        click.option(
+            "--timezone", help="In which the rule is read, such as Europe/Paris.  [default: UTC]"
+        ),
+        click.option("--rrule", help="A rule such as FREQ=WEEKLY;BYDAY=MO; one of both is needed."),
+        click.option(
+            "--cron", help="A rule such as '0 9 * * 1-5'; of six fields, seconds are first."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _told(command: F) -> F:
+    """The options that say who is told how its tasks end."""
+    for option in (
+        click.option("--on-recovered", help="A URL to tell when one succeeds after that."),
+        click.option(
+            "--pause-when-failing", is_flag=True, default=None, help="Then it is paused, too."
+        ),
+        click.option("--failing-after", type=int, help="How many deaths in a row.  [default: 3]"),
+        click.option("--on-failing", help="A URL to tell when its tasks die one after the other."),
+        click.option("--on-attempt", help="A URL to tell of each attempt."),
+        click.option("--on-failure", help="A URL to tell when a task has failed for good."),
+        click.option("--on-success", help="A URL to tell when a task has succeeded."),
+    ):
+        command = option(command)
+    return command
+
+
 @schedules.command()
 @click.argument("url")
-@click.option("--cron", help="A rule such as '0 9 * * 1-5'; with six fields, seconds come first.")
-@click.option("--rrule", help="A rule such as FREQ=WEEKLY;BYDAY=MO; one of both must be given.")
-@click.option("--timezone", help="In which the rule is read, such as Europe/Paris.  [default: UTC]")
+@_when
 @click.option("--name", help="A name, by which it is found again.")
+@click.option("--description", help="Words for people.")
 @click.option("--method", default="POST", show_default=True, help="The HTTP method.")
 @click.option("--body", help="The body; `@FILE` reads it from a file, `@-` from standard input.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header.")
 @click.option("--queue", help="The queue of its tasks.  [default: default]")
-@click.option("--overlap", type=click.Choice(OVERLAPS), help="When the last still runs.")
+@click.option("--tag", "tags", multiple=True, help="Of its tasks; may be given repeatedly.")
+@click.option("--attempts", type=click.IntRange(1, 100), help="Attempts at most.  [default: 3]")
+@click.option("--timeout", help="Total time of each call, such as 30s.")
+@_told
 @_JSON
 @data_option
 def create(
@@ -83,6 +133,7 @@ def create(
     method: str,
     body: str | None,
     headers: tuple[str, ...],
+    attempts: int | None,
     as_json: bool,
     data: Path | None,
     **fields: Any,
@@ -93,6 +144,8 @@ def create(
 
     if (fields["cron"] is None) == (fields["rrule"] is None):
         raise click.UsageError("give --cron or --rrule")
+    if attempts is not None:
+        fields["retry"] = {"max_attempts": attempts}
     sent = task(url, method=method, body=body_of(body), headers=headers_of(headers), **fields)
     made = Remote(data)("POST", "/schedules", json=sent)
     words = f"{made['id']}  next at {made['scheduled_for']}"

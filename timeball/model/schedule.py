@@ -73,9 +73,10 @@ class Schedule:
     """A schedule as the store keeps it. `id` is a UUID as text; one of `cron` and `rrule` is set.
 
     `next_at` is the first occurrence that has not been seen to, None when there is none or it is paused;
-    `runs` counts those that became tasks or wait to; `rev` grows with every change. `last` is the end that
-    the rule's own COUNT or UNTIL gives, kept so that it is counted once. When `failing_after` tasks in a row have
-    died the schedule is failing, until one succeeds.
+    `runs` counts those that became tasks or wait to, `skipped` those that its overlap rule left out, `missed` how
+    often the catch-up rule left some out, as the store counts it; `rev` grows with every change. `last` is the end
+    that the rule's own COUNT or UNTIL gives, kept so that it is counted once. When `failing_after` tasks in a row
+    have died the schedule is failing, until one succeeds.
     """
 
     id: str
@@ -115,6 +116,8 @@ class Schedule:
     last: datetime | None = None
     next_at: datetime | None = None
     runs: int = 0
+    skipped: int = 0
+    missed: int = 0
     rev: int = 0
 
     @property

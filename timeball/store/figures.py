@@ -40,7 +40,8 @@ def series(
     Names are `submitted`, `succeeded`, `retried` and `dead`; `d<k>` and `l<k>` are calls whose duration and
     lateness in whole milliseconds have k binary digits; `o:<outcome>` are attempts that did not succeed, with
     `answered` followed by the hundreds of the status. Of exports: `exports_ended`, `exports_failed`,
-    `export_rows`, `export_bytes`. Of schedules: `missed`, how often occurrences were left out.
+    `export_rows`, `export_bytes`. Of schedules: `missed`, how often an outage left occurrences out, and `skipped`,
+    how many the task before them did.
     """
     last = int(now_ms // unit.milliseconds)
     with store_errors():

@@ -1,8 +1,9 @@
 """How a schedule is written as one Redis string, and an occurrence as one entry of its history.
 
 A record is a head of 62 bytes (little-endian, see `HEAD`), then the lane, the rule (JSON), the spec of its
-tasks (JSON, as codec writes it) and their body. What beat changes is in the head; the rest changes only by
-an edit. The spec and the body go into each task as they are, so no beat ever carries them.
+tasks (JSON, as codec writes it) and their body; then how often occurrences were left out, once any was (see
+`TALLY`). What beat changes is in the head and in that tail; the rest changes only by an edit. The spec and the
+body go into each task as they are, so no beat ever carries them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from timeball.store.codec import from_ms, to_ms
 HEAD = struct.Struct("<BBBBIIIdd16sHIII")
 """version, flags, overlap, flags of its tasks, rev, runs, most runs (0 any), next (0 none), created, live
 task, length of lane, of rule, of spec, of body. The same layout is in lua/_schedule.lua."""
+
+TALLY = struct.Struct("<II")
+"""Occurrences that were skipped, and how often some were missed. No version tells of it: whoever does not know
+it reads the record by its lengths."""
 
 VERSION = 1
 PAUSED = 1
@@ -141,6 +146,8 @@ def decode(schedule_id: str, record: bytes) -> Schedule:
     lane, rule, length, body = HEAD.unpack_from(record)[10:14]
     begin = HEAD.size + lane + rule
     spec = orjson.loads(record[begin : begin + length])
+    tail = begin + length + body
+    skipped, missed = TALLY.unpack_from(record, tail) if len(record) > tail else (0, 0)
     return replace(
         schedule,
         request=Request(
@@ -157,6 +164,8 @@ def decode(schedule_id: str, record: bytes) -> Schedule:
         on_success=spec.get("cs"),
         on_failure=spec.get("cf"),
         on_attempt=spec.get("ca"),
+        skipped=skipped,
+        missed=missed,
     )
 
 

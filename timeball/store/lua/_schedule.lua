@@ -4,6 +4,7 @@
 -- WITH     _cancel.lua
 local SCHEDULE = '<BBBBI4I4I4ddc16HI4I4I4'
 local SCHEDULE_HEAD = 62
+local TALLY = '<I4I4' -- behind the body, once anything was left out: skipped, times missed
 local PAUSED, WAITS = 1, 2 -- flags
 local QUEUE_ONE, ALLOW, SKIP, CANCEL_OTHER = 0, 1, 2, 3
 local MADE, CAUGHT_UP, WAITED, ASKED, SKIPPED, MISSED, DROPPED, REMADE = 0, 1, 2, 3, 4, 5, 6, 7
@@ -16,6 +17,9 @@ local function read_schedule(id, record)
   s.version, s.flags, s.overlap, s.task_flags, s.rev, s.runs, s.most, s.next, s.created, s.live,
     s.lane_len, s.rule_len, s.spec_len, s.body_len = struct.unpack(SCHEDULE, record)
   s.lane = record:sub(SCHEDULE_HEAD + 1, SCHEDULE_HEAD + s.lane_len)
+  s.size = SCHEDULE_HEAD + s.lane_len + s.rule_len + s.spec_len + s.body_len
+  s.skipped, s.missed = 0, 0
+  if #record > s.size then s.skipped, s.missed = struct.unpack(TALLY, record, s.size + 1) end
   return s
 end
 
@@ -24,12 +28,25 @@ local function schedule_head(s)
     s.next, s.created, s.live, s.lane_len, s.rule_len, s.spec_len, s.body_len)
 end
 
+-- how often occurrences were left out, as the end of a record; empty as long as none was
+local function tally(s)
+  if s.skipped + s.missed == 0 then return '' end
+  return struct.pack(TALLY, s.skipped, s.missed)
+end
+
 -- write a line of the history: `other` is when its task is due, or the last one left out, or 0
 local function note(s, fate, at, other)
   local key = P .. 'sh:' .. s.id
   if redis.call('LPUSH', key, struct.pack('<Bdd', fate, at, other)) > HISTORY + SPARE then
     redis.call('LTRIM', key, 0, HISTORY - 1)
   end
+end
+
+-- leave an occurrence out, for the task before is not over
+local function skip(s, at)
+  s.skipped = s.skipped + 1
+  count_one(s.lane:match('^[^/]*'), 'skipped', now)
+  note(s, SKIPPED, at, 0)
 end
 
 -- whether nobody has claimed a task yet: scheduled, and no attempt
@@ -97,11 +114,11 @@ local function occur(s, id, at, due, fate)
       local h = unpack_head(record)
       if h.state == SCHEDULED then call_off(s.live, h, record, now) end
     elseif s.overlap == SKIP then
-      return note(s, SKIPPED, at, 0)
+      return skip(s, at)
     else
       -- one waits, unless several come at once after an outage or an edit: then all do
       local waiting = P .. 'sw:' .. s.id
-      if fate == MADE and redis.call('LLEN', waiting) > 0 then return note(s, SKIPPED, at, 0) end
+      if fate == MADE and redis.call('LLEN', waiting) > 0 then return skip(s, at) end
       s.runs, s.flags = s.runs + 1, bit.bor(s.flags, WAITS)
       return redis.call('RPUSH', waiting, struct.pack('<c16dd', id, at, due))
     end

@@ -24,11 +24,13 @@ local function see_to(i, n)
     return 1
   end
   local s = read_schedule(id, record)
+  local left_out = s.skipped + s.missed
   if ruled and (tonumber(ARGV[i + 1]) ~= s.rev or tonumber(ARGV[i + 2]) ~= s.next) then
     return 1
   end
   release(s)
   if ARGV[i + 4] ~= '0' then
+    s.missed = s.missed + 1
     note(s, MISSED, ARGV[i + 4], ARGV[i + 5])
     count_one(s.lane:match('^[^/]*'), 'missed', now)
   end
@@ -40,6 +42,7 @@ local function see_to(i, n)
     set_next(s)
   end
   redis.call('SETRANGE', key, 0, schedule_head(s))
+  if s.skipped + s.missed > left_out then redis.call('SETRANGE', key, s.size, tally(s)) end
   return 0
 end
 

@@ -28,7 +28,7 @@ end
 local s, dropped = read_schedule(id, ARGV[4]), {}
 if before then
   local old = read_schedule(id, before)
-  s.runs, s.live = old.runs, old.live
+  s.runs, s.live, s.skipped, s.missed = old.runs, old.live, old.skipped, old.missed
   dropped = drop(s)
 end
 for j = 11, #ARGV, 4 do
@@ -37,7 +37,7 @@ for j = 11, #ARGV, 4 do
   end
 end
 set_next(s)
-local record = schedule_head(s) .. ARGV[4]:sub(SCHEDULE_HEAD + 1)
+local record = schedule_head(s) .. ARGV[4]:sub(SCHEDULE_HEAD + 1) .. tally(s)
 redis.call('SET', key, record)
 if not before then redis.call('ZADD', P .. 'schedules:' .. ARGV[2], 0, id) end
 if ARGV[5] ~= ARGV[6] then
