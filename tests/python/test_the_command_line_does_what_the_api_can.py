@@ -177,6 +177,40 @@ def test_dead_tasks_are_sent_again_and_forgotten(line: Line, hand: Pump) -> None
     assert line.run("dead", "redrive").exit_code == 2
 
 
+def test_a_queued_task_is_changed(line: Line) -> None:
+    made = line.json("tasks", "create", URL, "--delay", "1h", "-H", "X-Old: a", "--tag", "old")
+    words = ["--url", URL + "/2", "-H", "X-New: b", "--body", "hello", "--tag", "new"]
+    changed = line.json("tasks", "edit", made["id"], *words, "--attempts", "4", "--timeout", "7s")
+    assert (changed["id"], changed["status"]) == (made["id"], "queued")
+    asked = changed["request"]
+    assert (asked["url"], asked["headers"], asked["body"]) == (URL + "/2", {"X-New": "b"}, "hello")
+    assert (changed["tags"], changed["retry"]["max_attempts"]) == (["new"], 4)
+    assert changed["scheduled_for"] == made["scheduled_for"]
+    assert line.run("tasks", "edit", made["id"]).exit_code == 2
+    line("tasks", "cancel", made["id"])
+    done = line.run("tasks", "edit", made["id"], "--body", "x")
+    assert (done.exit_code, "cancelled" in done.output) == (1, True)
+
+
+def test_a_dead_task_is_changed_and_sent_again(line: Line, hand: Pump) -> None:
+    body = ("--method", "PUT", "--body", "wrong")
+    made = line.json("tasks", "create", URL, *body, "--attempts", "2", "--name", "n")
+    early = line.run("dead", "edit", made["id"], "--body", "right")
+    assert early.exit_code == 1, "it is not dead yet"
+    hand.end(hand.take()[0], State.DEAD)
+    changed = line.json("dead", "edit", made["id"], "--body", "right")
+    assert (changed["id"], changed["status"]) == (made["id"], "queued")
+    assert (changed["request"]["body"], changed["request"]["method"]) == ("right", "PUT")
+    assert changed["name"] == "n"
+    [claimed] = hand.take()
+    assert claimed.body == b"right"
+    assert claimed.attempt - claimed.base == 1, "its attempts begin afresh"
+    hand.end(claimed, State.DEAD)
+    later = line.json("dead", "edit", made["id"], "--delay", "1h", "--url", URL + "/other")
+    assert later["request"]["url"] == URL + "/other"
+    assert hand.take() == []
+
+
 def test_tail_shows_attempts_as_they_end(line: Line, hand: Pump) -> None:
     line("tasks", "create", URL)
     hand.end(hand.take()[0], State.SUCCEEDED)

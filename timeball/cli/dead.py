@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from itertools import islice
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from timeball.cli.common import data_option
-from timeball.cli.tasks import filters, json_option, limit_option, show_tasks, talking
+from timeball.cli.tasks import (
+    changes,
+    changes_of,
+    filters,
+    json_option,
+    limit_option,
+    show_tasks,
+    talking,
+)
 
 if TYPE_CHECKING:
     from timeball.client import Timeball
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def dead() -> None:
-    """Look at tasks that failed for good, send them again, forget them."""
+    """Look at tasks that failed for good, send them again as they are or changed, forget them."""
 
 
 @dead.command("list")
@@ -73,6 +82,19 @@ def redrive(
                     time.sleep(max(0.0, began + place / rate - time.monotonic()))
                 client.tasks.run(task_id)
     click.echo(f"redrove {len(chosen)}")
+
+
+@dead.command()
+@click.argument("task_id", metavar="ID")
+@changes
+@json_option
+@data_option
+def edit(task_id: str, as_json: bool, data: Path | None, **named: Any) -> None:
+    """Change a dead task and send it again, in one step: now, or when --delay or --at say."""
+    wanted = changes_of(**named)
+    with talking(data) as client:
+        changed = client.tasks.redrive(task_id, **wanted)
+    click.echo(json.dumps(changed.raw) if as_json else f"changed and queued {changed.id}")
 
 
 @dead.command("delete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -72,6 +73,63 @@ def filters(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def changes(command: F) -> F:
+    """The options that say what is to change of a task; `changes_of` makes of them what the API takes."""
+    for option in (
+        click.option("--on-success", help="A URL to tell when it has succeeded."),
+        click.option("--on-failure", help="A URL to tell when it has failed for good."),
+        click.option("--timeout", help="Total time of the call, such as 30s."),
+        click.option("--attempts", type=click.IntRange(1, 100), help="Attempts at most."),
+        click.option("--tag", "tags", multiple=True, help="In place of all tags; repeatable."),
+        click.option("--queue", help="The queue."),
+        click.option("--name", help="A name."),
+        click.option("--at", "scheduled_for", help="The instant, ISO 8601."),
+        click.option("--delay", help="A wait from now, such as 90s, 2h45m or PT5M."),
+        click.option(
+            "-H",
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="NAME:VALUE",
+            help="In place of all headers; repeatable.",
+        ),
+        click.option("--body", help="The body; `@FILE` reads it from a file, `@-` from stdin."),
+        click.option("--method", help="The HTTP method."),
+        click.option("--url", help="The URL to call."),
+    ):
+        command = option(command)
+    return command
+
+
+def changes_of(
+    url: str | None,
+    method: str | None,
+    body: str | None,
+    headers: tuple[str, ...],
+    tags: tuple[str, ...],
+    attempts: int | None,
+    **fields: str | None,
+) -> dict[str, Any]:
+    """What the options of `changes` say. Raises UsageError when that is nothing."""
+    content = body_of(body)
+    if isinstance(content, bytes):
+        sent: dict[str, Any] = {"body_base64": base64.b64encode(content).decode()}
+    else:
+        sent = {"body": content}
+    request = {"url": url, "method": method, "headers": headers_of(headers) or None, **sent}
+    request = {name: value for name, value in request.items() if value is not None}
+    named: dict[str, Any] = {
+        **fields,
+        "request": request or None,
+        "tags": list(tags) or None,
+        "retry": None if attempts is None else {"max_attempts": attempts},
+    }
+    named = {name: value for name, value in named.items() if value is not None}
+    if not named:
+        raise click.UsageError("say what is to change: --help lists the options")
+    return named
 
 
 def show_tasks(found: Iterable[Task], as_json: bool, what: str = "tasks") -> None:
@@ -236,6 +294,19 @@ def explain(task_id: str, as_json: bool, data: Path | None) -> None:
         click.echo(f"{word} at {told['starts_at']}")
     elif told["certainty"]:
         click.echo("when it starts nobody can say")
+
+
+@tasks.command()
+@click.argument("task_id", metavar="ID")
+@changes
+@json_option
+@data_option
+def edit(task_id: str, as_json: bool, data: Path | None, **named: Any) -> None:
+    """Change a queued task; `timeball dead edit` changes one that failed."""
+    wanted = changes_of(**named)
+    with talking(data) as client:
+        changed = client.tasks.update(task_id, **wanted)
+    click.echo(json.dumps(changed.raw) if as_json else f"changed {changed.id}")
 
 
 def _each(ids: tuple[str, ...], data: Path | None, word: str, verb: str) -> None:
