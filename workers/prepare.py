@@ -166,6 +166,8 @@ def _plan(raw_spec: bytes) -> _Plan:
     lines.append(b"Expect:")
     if "tp" in spec and not traced:
         lines.append(b"traceparent: " + spec["tp"].encode())
+        if "ts" in spec and not any(name.lower() == "tracestate" for name, _ in spec.get("h", ())):
+            lines.append(b"tracestate: " + spec["ts"].encode())
     url = spec["u"]
     secret = any(named_secrets(value) for _, value in spec.get("h", ()))
     return _Plan(

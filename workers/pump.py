@@ -171,7 +171,7 @@ class Pump:
         if self.teller is not None:
             self.teller.tell(ended, self.results[-len(ended) :])
         if self.traces is not None:
-            trace(self.traces, ended)
+            trace(self.traces, self.house.client, self.prefix, ended)
         self.called += len(ended)
 
     def _in_flight(self) -> dict[str, int]:

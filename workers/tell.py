@@ -18,10 +18,13 @@ from kombu.exceptions import OperationalError
 
 from timeball import logs
 from timeball.dispatch.traces import Made, Traces
+from timeball.errors import StoreError
 from timeball.ids import id_text
+from timeball.model.attempt import Attempt
 from timeball.model.task import State
-from timeball.store import codec, keys
+from timeball.store import codec, keys, tasks
 from timeball.store.pumps import Finished
+from timeball.store.scripts import Client
 from workers.call import Called
 
 NAME = "timeball.call"
@@ -32,6 +35,8 @@ WAITING_MOST = 20_000
 GATHER_SECONDS = 0.25
 PUBLISHED_AT_ONCE = 500
 AWAY_SECONDS = 5.0
+EARLIER = 8
+"""Attempts of a task's log that are looked at for what came before a traced call."""
 
 _EVENTS = {
     codec.STATE_CODES[State.SUCCEEDED]: "task-succeeded",
@@ -149,21 +154,29 @@ def fields_of(told: _Told) -> dict[str, Any]:
     }
 
 
-def trace(traces: Traces, ended: Sequence[Called]) -> None:
+def trace(traces: Traces, client: Client, prefix: str, ended: Sequence[Called]) -> None:
     """Tell OpenTelemetry of those calls that have just ended which are traced."""
-    for called in ended:
+    told = [called for called in ended if called.prepared.trace is not None]
+    again = [c.prepared.claimed.id for c in told if c.prepared.claimed.attempt > 1]
+    logs_of: dict[bytes, list[Attempt]] = {}
+    if again:
+        try:
+            found = tasks.last_attempts(client, prefix, again, EARLIER)
+            logs_of = dict(zip(again, found, strict=True))
+        except StoreError as error:
+            log.info("what came before a call could not be read", error=str(error))
+    for called in told:
         prepared = called.prepared
-        if prepared.trace is not None:
-            traces.called(
-                Made(
-                    prepared.claimed,
-                    prepared.trace,
-                    prepared.host,
-                    prepared.method,
-                    prepared.started_ms,
-                    called.outcome,
-                    called.status,
-                    called.times_us[4] / 1e6,
-                    called.error,
-                )
-            )
+        assert prepared.trace is not None
+        made = Made(
+            prepared.claimed,
+            prepared.trace,
+            prepared.host,
+            prepared.method,
+            prepared.started_ms,
+            called.outcome,
+            called.status,
+            called.times_us[4] / 1e6,
+            called.error,
+        )
+        traces.called(made, logs_of.get(prepared.claimed.id, ()))

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Blueprint, Request, Response, request
 
-from api import body
+from api import body, trace_context
 from api.answers import nothing, reply, reply_text, request_id
 from api.auth import Caller
 from api.door import Door
@@ -40,10 +40,6 @@ Headers = tuple[tuple[str, str], ...]
 REPLAYED = (("Idempotency-Replayed", "true"),)
 FAILED = "timeball.failed"
 """Where a request's environ has the error that it met on the short road."""
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-).fullmatch
-"""W3C Trace Context, section 3.2; one that is malformed is as if it were not there."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}").fullmatch
 
 log = logs.get(__name__)
@@ -89,8 +85,8 @@ class Tasks:
 
     def take(self, caller: Caller, environ: dict[str, Any], draft: Draft) -> tuple[bytes, Headers]:
         """The text of the answer to a draft, when it was taken in. Raises TooMany, Conflict, StoreUnavailable."""
-        if traceparent := _traceparent(environ):
-            draft = replace(draft, traceparent=traceparent)
+        if trace := trace_context.told(environ):
+            draft = replace(draft, traceparent=trace[0], tracestate=trace[1])
         house = self.door.house
         self.door.quotas.tasks(house, caller.project, 1)
         taken = intake.submit_one(house, draft)
@@ -112,7 +108,7 @@ class Tasks:
             raise Rejected([Fault("", message)])
         caller = call.caller
         key, fingerprint = idempotency(call.request.environ, raw)
-        traceparent = _traceparent(call.request.environ)
+        trace = trace_context.told(call.request.environ)
         places: list[int] = []
         drafts: list[Draft] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
@@ -128,7 +124,9 @@ class Tasks:
                 wrong[place] = rejected.faults
                 continue
             places.append(place)
-            drafts.append(replace(draft, traceparent=traceparent) if traceparent else draft)
+            if trace:
+                draft = replace(draft, traceparent=trace[0], tracestate=trace[1])
+            drafts.append(draft)
         if not drafts:
             raise Rejected(
                 [
@@ -315,12 +313,6 @@ def task_id_of(text: str) -> bytes:
     if found is None:
         raise NotFound("there is no such task")
     return found
-
-
-def _traceparent(environ: dict[str, Any]) -> str | None:
-    """The caller's place in a trace, if it says so and says it right."""
-    told: str | None = environ.get("HTTP_TRACEPARENT")
-    return told if told is not None and _TRACEPARENT(told) else None
 
 
 def idempotency(environ: dict[str, Any], raw: bytes) -> tuple[str | None, str | None]:

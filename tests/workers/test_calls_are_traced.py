@@ -1,4 +1,4 @@
-"""Traces: create, wait, a call for each attempt; in the creator's trace or one of the task's own; sent by OTLP."""
+"""Traces: create, a wait and a call for each attempt; in the creator's trace or the task's own; sent by OTLP."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from timeball.errors import ConfigError
 from timeball.ids import id_text
 from timeball.model.project import Project
 from timeball.model.retry import RetryPolicy
-from timeball.model.task import Draft, Request
+from timeball.model.task import Draft, Request, State
 from timeball.settings import load
+from timeball.store import clock, pumps
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 AT_ONCE = RetryPolicy(5, timedelta(0), timedelta(0))
@@ -50,6 +51,16 @@ class Traced:
                 ended(self.house, self.project, one.id)
         return taken[-1].id
 
+    def told(self) -> list[ReadableSpan]:
+        """By attempt, each one's wait first."""
+
+        def place(span: ReadableSpan) -> tuple[int, int]:
+            number = (span.attributes or {}).get("timeball.attempt", 0)
+            assert isinstance(number, int)
+            return number, ["create", "wait", "call"].index(span.name)
+
+        return sorted(self.spans(), key=place)
+
     def spans(self) -> list[ReadableSpan]:
         """By their beginning."""
         assert self.house.traces is not None
@@ -66,16 +77,19 @@ def test_each_attempt_is_a_span_in_the_creators_trace(traced: Callable[[float], 
     world = traced(0)
     with Receiver(lambda _: Answer(503 if len(receiver.received) < 2 else 200)) as receiver:
         task_id = world.call(receiver, traceparent=PARENT, retry=AT_ONCE)
-    create, wait, first, second = world.spans()
-    assert [s.name for s in (create, wait, first, second)] == ["create", "wait", "call", "call"]
+    create, wait, first, again, second = world.told()
+    assert [s.name for s in (create, wait, first, again, second)] == [
+        *("create", "wait", "call", "wait", "call")
+    ]
     assert [s.kind for s in (create, first)] == [SpanKind.PRODUCER, SpanKind.CLIENT]
     assert {f"{s.context.trace_id:032x}" for s in world.spans() if s.context} == {PARENT[3:35]}
-    parents = [s.parent and s.parent.span_id for s in (create, wait, first, second)]
+    parents = [s.parent and s.parent.span_id for s in (create, wait, first, again, second)]
     assert create.context
     assert wait.context
     assert parents == [
         int(PARENT[36:52], 16),
         create.context.span_id,
+        wait.context.span_id,
         wait.context.span_id,
         wait.context.span_id,
     ]
@@ -94,6 +108,62 @@ def test_each_attempt_is_a_span_in_the_creators_trace(traced: Callable[[float], 
     ]
     assert [s.status.status_code for s in (first, second)] == [StatusCode.ERROR, StatusCode.UNSET]
     assert not any(receiver.url in str(s.attributes) for s in world.spans()), "no URL is told"
+
+
+def seconds(span: ReadableSpan) -> float:
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return (span.end_time - span.start_time) / 1e9
+
+
+def test_the_wait_for_a_retry_is_a_span(traced: Callable[[float], Traced]) -> None:
+    """The clock of the store is put forward, so the wait is as long as the policy said."""
+    world = traced(1)
+    late = RetryPolicy(5, timedelta(minutes=7), timedelta(minutes=7), jitter=0)
+    with Receiver(lambda _: Answer(503 if len(receiver.received) < 2 else 200)) as receiver:
+        draft = Draft(world.project.id, Request(receiver.url), retry=late)
+        with pumping(world.house):
+            [taken] = intake.submit(world.house, world.project.id, [draft])
+            eventually(lambda: waits(world, taken.id))
+            clock.advance(world.house.client, 1, timedelta(minutes=7))
+            ended(world.house, world.project, taken.id)
+    _, _, first, again, second = world.told()
+    assert seconds(again) == pytest.approx(420, abs=10)
+    assert again.end_time == second.start_time
+    assert first.attributes
+    assert again.attributes
+    assert (first.attributes["timeball.attempt"], again.attributes["timeball.attempt"]) == (1, 2)
+
+
+def waits(world: Traced, task_id: bytes) -> bool:
+    task = intake.get(world.house, world.project.id, task_id)
+    return (task.state, task.attempt) == (State.SCHEDULED, 1)
+
+
+def test_attempts_that_were_lost_with_their_workers_are_spans(
+    traced: Callable[[float], Traced],
+) -> None:
+    world = traced(1)
+    house, prefix = world.house, world.house.prefix(world.project.id)
+    with Receiver() as receiver:
+        draft = Draft(world.project.id, Request(receiver.url))
+        [taken] = intake.submit(house, world.project.id, [draft])
+        for _ in range(2):
+            assert pumps.claim(house.client, prefix, "dead", 1, 9, 9).tasks
+            assert pumps.give_back(house.client, prefix, "dead", [], max_lost=5) == 1
+        with pumping(house):
+            ended(house, world.project, taken.id)
+    told = world.told()
+    assert [s.name for s in told] == ["create", *["wait", "call"] * 3]
+    calls = [s for s in told if s.name == "call"]
+    assert [s.attributes and s.attributes["timeball.outcome"] for s in calls] == [
+        *("lost", "lost", "answered")
+    ]
+    assert [s.status.status_code for s in calls] == [
+        *(StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET)
+    ]
+    assert all(seconds(span) >= 0 for span in told)
+    assert len({s.context.span_id for s in told if s.context}) == len(told)
 
 
 def test_a_task_without_a_trace_begins_one_by_its_own_id(traced: Callable[[float], Traced]) -> None:

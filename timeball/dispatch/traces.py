@@ -1,8 +1,9 @@
-"""Spans of OpenTelemetry (the extra `otel`): create, then wait, then one call for each attempt.
+"""Spans of OpenTelemetry (the extra `otel`): create, then a wait and a call for each attempt.
 
 Nothing is kept of a trace but the creator's `traceparent`. Ids of spans follow from the task's id, so that the API
 and any worker agree on them, and a task whose creator has no trace begins one whose id is its own. A span is made
 when what it tells is over, out of what the pump knows by then; it goes out in batches, by a thread of its own.
+An attempt whose worker was lost has nobody to tell of it but the pump that makes the next one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from timeball import __version__
 from timeball.ids import id_text
-from timeball.model.attempt import Outcome
+from timeball.model.attempt import Attempt, Outcome
 from timeball.model.task import Draft
 from timeball.settings import Settings
 from timeball.store import codec, keys
@@ -98,12 +99,15 @@ class Traces:
         if trace is None or not self._may():
             return None
         lines[:] = [line for line in lines if not line.startswith(b"traceparent:")]
-        span = _span(claimed.id, _call(claimed))
+        span = _span(claimed.id, _call(claimed.attempt))
         lines.append(f"traceparent: 00-{trace.id:032x}-{span:016x}-01".encode())
         return trace
 
-    def called(self, made: Made) -> None:
-        """Tell of a call that has just ended, and before the first of its wait."""
+    def called(self, made: Made, earlier: Sequence[Attempt] = ()) -> None:
+        """Tell of a call that has just ended and of its wait, and before those of attempts that were lost.
+
+        `earlier` is the end of the task's log, oldest first, without this call.
+        """
         claimed, ended_ns = made.claimed, time.time_ns()
         began_ns = ended_ns - int(made.seconds * 1e9)
         lane = keys.split_lane(claimed.lane)
@@ -114,21 +118,11 @@ class Traces:
             "timeball.due_at": codec.from_ms(claimed.due_ms).isoformat(),
         }
         spec = claimed.spec
-        scheduled = "sc" in spec
-        if scheduled:
+        if "sc" in spec:
             told["timeball.schedule"] = spec["sc"]
-        if claimed.attempt == 1:
-            waited_ns = int((made.started_ms - claimed.created_ms) * 1e6)
-            parent = 0 if scheduled else _span(claimed.id, "create")
-            times = (began_ns - max(0, waited_ns), began_ns)
-            self._tell(made.trace, "wait", claimed.id, parent, times, told, "INTERNAL")
-        told |= {
-            "timeball.attempt": claimed.attempt,
-            "timeball.outcome": str(made.outcome),
-            "timeball.lateness_ms": max(0.0, made.started_ms - claimed.due_ms),
-            "http.request.method": made.method,
-            "server.address": made.host,
-        }
+        self._before(made, earlier, began_ns, told)
+        told |= _of_call(made, claimed.attempt, made.outcome)
+        told["timeball.lateness_ms"] = max(0.0, made.started_ms - claimed.due_ms)
         if made.status is not None:
             told["http.response.status_code"] = made.status
         error = None
@@ -137,8 +131,42 @@ class Traces:
             told["error.type"] = str(made.status or made.outcome)
         wait = _span(claimed.id, "wait")
         times = (began_ns, ended_ns)
-        name = _call(claimed)
+        name = _call(claimed.attempt)
         self._tell(made.trace, name, claimed.id, wait, times, told, "CLIENT", error)
+
+    def _before(
+        self, made: Made, earlier: Sequence[Attempt], began_ns: int, told: Mapping[str, Any]
+    ) -> None:
+        """From this call backwards: its wait, and as long as the one before was lost, that and its wait."""
+        claimed, trace = made.claimed, made.trace
+        number, due_ms, begun_ms = claimed.attempt, claimed.due_ms, made.started_ms
+        first = _span(claimed.id, "wait")
+
+        def wait(name: str, parent: int, since_ms: float) -> None:
+            times = (at_ns(min(since_ms, begun_ms)), at_ns(begun_ms))
+            more = {**told, "timeball.attempt": number}
+            self._tell(trace, name, claimed.id, parent, times, more, "INTERNAL")
+
+        def at_ns(ms: float) -> int:
+            return began_ns - int((made.started_ms - ms) * 1e6)
+
+        for before in reversed(earlier):
+            if before.number != number - 1:
+                break
+            before_ms = codec.to_ms(before.started_at)
+            if before.outcome is not Outcome.LOST:
+                wait(f"wait {number}", first, before_ms + before.timing.total_us / 1000)
+                break
+            # it was due again when its worker was found dead
+            lost_ms = min(max(due_ms, before_ms), begun_ms)
+            wait(f"wait {number}", first, lost_ms)
+            number, due_ms, begun_ms = before.number, before_ms, before_ms
+            more = {**told, **_of_call(made, number, Outcome.LOST), "error.type": "lost"}
+            times, words = (at_ns(begun_ms), at_ns(lost_ms)), "its worker was lost"
+            self._tell(trace, _call(number), claimed.id, first, times, more, "CLIENT", words)
+        if number == 1:
+            parent = 0 if "sc" in claimed.spec else _span(claimed.id, "create")
+            wait("wait", parent, claimed.created_ms)
 
     def flush(self) -> None:
         """Send what waits."""
@@ -216,8 +244,17 @@ def make(settings: Settings) -> Traces | None:
     return None if settings.trace_share is None else Traces(settings.trace_share)
 
 
-def _call(claimed: Claimed) -> str:
-    return f"call {claimed.attempt}"
+def _call(number: int) -> str:
+    return f"call {number}"
+
+
+def _of_call(made: Made, number: int, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "timeball.attempt": number,
+        "timeball.outcome": str(outcome),
+        "http.request.method": made.method,
+        "server.address": made.host,
+    }
 
 
 def _span(task_id: bytes, name: str) -> int:

@@ -146,6 +146,8 @@ class Draft:
     """A URL that is told of every attempt."""
     traceparent: str | None = None
     """The caller's place in a trace (W3C Trace Context), passed on with each call."""
+    tracestate: str | None = None
+    """What else the caller's tracing systems say of the trace; never without `traceparent`."""
     kin: Kin | None = field(default=None, init=False, compare=False, repr=False)
     """Set by who knows that there are others like it. A changed copy (`replace`) has none."""
 
@@ -176,6 +178,7 @@ class Draft:
             self.on_failure,
             self.on_attempt,
             self.traceparent,
+            self.tracestate,
         )
 
     def with_kin(self, kin: Kin) -> Draft:
@@ -218,3 +221,4 @@ class Task:
     on_failure: str | None = None
     on_attempt: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None

@@ -106,6 +106,8 @@ def encode_spec(draft: Draft | Task) -> bytes:
         spec["oc"] = to_ms(draft.occurrence)
     if draft.traceparent is not None:
         spec["tp"] = draft.traceparent
+    if draft.tracestate is not None:
+        spec["ts"] = draft.tracestate
     if tells(draft):
         spec |= {k: url for k, name in CALLBACKS if (url := getattr(draft, name)) is not None}
     return orjson.dumps(spec)
@@ -192,6 +194,7 @@ def build_task(
         on_failure=spec.get("cf"),
         on_attempt=spec.get("ca"),
         traceparent=spec.get("tp"),
+        tracestate=spec.get("ts"),
     )
 
 

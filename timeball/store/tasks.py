@@ -148,6 +148,7 @@ def _fresh(task_id: bytes, draft: Draft, due_ms: int, created_ms: int) -> Task:
         on_failure=draft.on_failure,
         on_attempt=draft.on_attempt,
         traceparent=draft.traceparent,
+        tracestate=draft.tracestate,
     )
 
 
@@ -193,6 +194,18 @@ def attempts(client: Client, prefix: str, project: str, task_id: bytes) -> list[
         earlier = client.lrange(prefix.encode() + b"a:" + task_id, 0, -1)
     log = [codec.decode_attempt(raw) for raw in (*earlier, *((last,) if last else ()))]
     return sorted(log, key=lambda attempt: (attempt.number, attempt.started_at))
+
+
+def last_attempts(
+    client: Client, prefix: str, ids: Sequence[bytes], most: int
+) -> list[list[Attempt]]:
+    """The last attempts that ended of tasks that are not over yet, each oldest first."""
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.lrange(prefix.encode() + b"a:" + task_id, -most, -1)
+        found = pipe.execute()
+    return [[codec.decode_attempt(raw) for raw in log] for log in found]
 
 
 def cancel(client: Client, prefix: str, project: str, task_id: bytes) -> Task:
