@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import timeball
 from timeball.dispatch.house import House
 from timeball.errors import StoreError
 from timeball.model.attempt import Outcome
-from timeball.store import figures, gauges, keys, roll
+from timeball.store import gauges, keys, roll
 from timeball.store.gauges import Gauge
 
 MOST_PROJECTS = 100
@@ -279,13 +280,14 @@ def _of_processes(house: House, samples: Samples) -> None:
 
 
 def _of_redis(house: House, samples: Samples) -> None:
-    facts = figures.memory_and_persistence(house.client)
+    facts = gauges.server_facts(house.client)
     for name, key in _REDIS.items():
         samples[name] = [("", float(facts.get(key, 0)))]
     ok = facts.get("aof_last_write_status", "ok") == "ok"
     samples["timeball_redis_aof_ok"] = [("", float(ok))]
 
 
+@lru_cache(maxsize=4096)
 def _labels(**values: str) -> str:
     pairs = (f'{name}="{_escaped(value)}"' for name, value in values.items())
     return "{" + ",".join(pairs) + "}"
@@ -306,5 +308,5 @@ def _lines(samples: Samples) -> Iterable[str]:
             continue
         yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n"
         for labels, value in samples[metric.name]:
-            number = int(value) if float(value).is_integer() else value
-            yield f"{metric.name}{labels} {number}\n"
+            whole = type(value) is float and value.is_integer()
+            yield f"{metric.name}{labels} {int(value) if whole else value}\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from timeball.store import keys
-from timeball.store.scripts import Client, call, store_errors
+from timeball.store.scripts import Client, call, command
 
 MOST_LANES = 5000
 """Lanes that one look reads at most: each concurrency or ordering key has one while its tasks wait."""
@@ -62,7 +62,14 @@ def tally(client: Client, prefix: str, projects: Sequence[str]) -> list[Counter[
 
 def project_names(client: Client) -> dict[str, str]:
     """The names of all projects by id, the oldest first."""
-    with store_errors():
-        raw = client.hgetall(f"{keys.prefix(0)}projects")
-    records = {i.decode(): orjson.loads(record) for i, record in raw.items()}
+    told = command(client, "HGETALL", f"{keys.prefix(0)}projects")
+    pairs = zip(told[::2], told[1::2], strict=True)
+    records = {i.decode(): orjson.loads(record) for i, record in pairs}
     return {i: r["name"] for i, r in sorted(records.items(), key=lambda it: it[1]["created"])}
+
+
+def server_facts(client: Client) -> dict[str, str]:
+    """What the store says of its memory, its file and its work, by the names of its INFO."""
+    sections = ("server", "clients", "memory", "persistence", "stats")
+    lines = command(client, "INFO", *sections).decode().splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from timeball.store import keys
-from timeball.store.scripts import Client, store_errors
+from timeball.store.scripts import Client, command, store_errors
 
 KEY = keys.prefix(0) + "roll"
 EVERY_SECONDS = 2.0
@@ -42,21 +42,20 @@ def sign_off(client: Client, role: str, name: str) -> None:
 
 def roll(client: Client) -> list[Entry]:
     """Everybody on the roll, by role and name; the long silent ones are struck off on the way."""
-    with store_errors():
-        now = _now(client)
-        raw = client.hgetall(KEY)
-        entries = []
-        for who, text in raw.items():
-            role, _, name = who.decode().partition(":")
-            facts = orjson.loads(text)
-            age = now - facts.pop("at")
-            if age > FORGOTTEN_AFTER_SECONDS:
-                client.hdel(KEY, who)
-            else:
-                entries.append(Entry(role, name, max(0.0, age), facts))
+    now = _now(client)
+    told = command(client, "HGETALL", KEY)
+    entries = []
+    for who, text in zip(told[::2], told[1::2], strict=True):
+        role, _, name = who.decode().partition(":")
+        facts = orjson.loads(text)
+        age = now - facts.pop("at")
+        if age > FORGOTTEN_AFTER_SECONDS:
+            command(client, "HDEL", KEY, who)
+        else:
+            entries.append(Entry(role, name, max(0.0, age), facts))
     return sorted(entries, key=lambda e: (e.role, e.name))
 
 
 def _now(client: Client) -> float:
-    seconds, micros = client.time()
-    return float(seconds + micros / 1_000_000)
+    seconds, micros = command(client, "TIME")
+    return int(seconds) + int(micros) / 1_000_000

@@ -135,6 +135,12 @@ def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
             return client.execute_command("EVAL", move.text, 1, prefix, *args)
 
 
+def command(client: Client, *words: Arg) -> Any:
+    """A command that is no move and may be repeated, answered as the store says it. Raises as `call` does."""
+    with store_errors():
+        return _send(client, words)
+
+
 class Sent:
     """A move that the store makes while its caller goes on with something else, until it asks for the answer.
 
