@@ -152,3 +152,13 @@ def adopt_orphans() -> None:
     """Make the grandchildren of this process its own when their parents die, so that it can reap them (Linux)."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def said(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -8,17 +8,16 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-import timeball
 from timeball.up import sessions
 from timeball.up.console import Console
-from timeball.up.program import Child, Probe, Program, adopt_orphans
+from timeball.up.keeper import GuardKeeper
+from timeball.up.lines import Lines
+from timeball.up.program import Child, Probe, Program, adopt_orphans, said
 
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 """Waits before the restarts of a program that keeps dying; the last one repeats."""
@@ -67,13 +66,10 @@ class Supervisor:
         self._console = console
         self._on_ready = on_ready
         self._on_pids = on_pids
-        self._leftovers = leftovers
-        self._hold = hold
+        self._guard = GuardKeeper(leftovers, hold)
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._guard_pipe: int | None = None
         self._was_ready = False
         self._pids: dict[str, list[int]] = {}
         self._stop_asked_at: float | None = None
@@ -105,7 +101,7 @@ class Supervisor:
             while not self._done:
                 self._turn()
         finally:
-            self._release_guard()
+            self._guard.release(done=self._done)
             signal.set_wakeup_fd(old_wakeup)
             # All has gone: a late signal must not turn a good end into a bad one.
             for number in _STOPPING:
@@ -142,6 +138,15 @@ class Supervisor:
                     self._asked_to_stop(signal.Signals(number))
         self._reap()
 
+    def _start_guard(self) -> None:
+        if self._stop_asked_at is not None:
+            return
+        try:
+            self._guard.start(self._children.values())
+        except OSError as error:
+            self._console.say(f"cannot start the guard: {error}")
+            self._after(BACKOFF_SECONDS[-1], self._start_guard)
+
     # -- starting ---------------------------------------------------------------------------------
 
     def _start_waiting(self) -> None:
@@ -166,8 +171,8 @@ class Supervisor:
             return
         assert child.process is not None
         assert child.process.stdout is not None
-        self._tell_guard(self._watch(child))
-        lines = _Lines(child.process.stdout.fileno(), lambda line: self._line(child, line))
+        self._guard.watch(child)
+        lines = Lines(child.process.stdout.fileno(), lambda line: self._line(child, line))
         stream = child.process.stdout
         os.set_blocking(stream.fileno(), False)
 
@@ -241,8 +246,8 @@ class Supervisor:
             return
         for child in self._children.values():
             if not child.ready and child.running:
-                said = child.last_answer.decode("utf-8", "replace").strip()[:300]
-                self._console.say(f"waiting for {child.program.name}{said and ': ' + said}")
+                words = child.last_answer.decode("utf-8", "replace").strip()[:300]
+                self._console.say(f"waiting for {child.program.name}{words and ': ' + words}")
         self._after(WAITING_EVERY_SECONDS, self._tell_waiting)
 
     def _is_ready(self, child: Child) -> None:
@@ -270,12 +275,7 @@ class Supervisor:
             self._go_on_stopping()
 
     def _ended(self, pid: int, code: int) -> None:
-        if self._guard is not None and pid == self._guard.pid:
-            self._guard.returncode = code
-            self._guard = None
-            if self._guard_pipe is not None:
-                os.close(self._guard_pipe)
-                self._guard_pipe = None
+        if self._guard.ended(pid, code):
             if self._stop_asked_at is None:
                 self._after(BACKOFF_SECONDS[0], self._start_guard)
             return
@@ -296,7 +296,7 @@ class Supervisor:
         if time.monotonic() - child.started_at >= STEADY_SECONDS:
             child.failures = 0
         child.failures += 1
-        self._console.say(f"{name} ended: {_said(code)}")
+        self._console.say(f"{name} ended: {said(code)}")
         self._sweep(child, lambda: self._give_up_or_retry(child))
 
     def _sweep(self, child: Child, then: Callable[[], None]) -> None:
@@ -309,7 +309,7 @@ class Supervisor:
             if self._stop_asked_at is not None:
                 return
             if child.cleared:
-                self._tell_guard(b"- %d\n" % (session or 0))
+                self._guard.forget(session or 0)
                 then()
                 return
             if time.monotonic() - since > LEFTOVER_SECONDS:
@@ -388,90 +388,6 @@ class Supervisor:
             if self._killing or now - (child.asked_at or now) > patience:
                 child.kill()
 
-    # -- the guard --------------------------------------------------------------------------------
-
-    def _start_guard(self) -> None:
-        if self._stop_asked_at is not None:
-            return
-        root = Path(timeball.__file__).parent.parent
-        read, write = os.pipe()
-        # Written before it lives, so that there is no instant at which it knows of nothing.
-        for child in self._children.values():
-            if child.session is not None:
-                os.write(write, self._watch(child))
-        try:
-            self._guard = subprocess.Popen(
-                # Without site-packages it starts in 20 ms and stays small.
-                [sys.executable, "-S", "-P", "-m", "timeball.up.guard", *map(str, self._leftovers)],
-                stdin=read,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": str(root), "PATH": os.environ.get("PATH", os.defpath)},
-                pass_fds=() if self._hold is None else (self._hold,),
-                start_new_session=True,
-            )
-        except OSError as error:
-            os.close(write)
-            self._console.say(f"cannot start the guard: {error}")
-            self._after(BACKOFF_SECONDS[-1], self._start_guard)
-            return
-        finally:
-            os.close(read)
-        self._guard_pipe = write
-
-    def _watch(self, child: Child) -> bytes:
-        return b"+ %d %d\n" % (child.session or 0, child.program.goes_last)
-
-    def _tell_guard(self, line: bytes) -> None:
-        if self._guard_pipe is not None:
-            with contextlib.suppress(OSError):  # it died: SIGCHLD is on its way
-                os.write(self._guard_pipe, line)
-
-    def _release_guard(self) -> None:
-        if self._guard_pipe is None:
-            return
-        if self._done:
-            self._tell_guard(b"bye\n")
-        os.close(self._guard_pipe)
-        self._guard_pipe = None
-        if self._guard is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._guard.wait(5)
-
-
-class _Lines:
-    """Cuts what a pipe gives into lines; a line longer than a whole buffer is cut where the buffer ends."""
-
-    def __init__(self, descriptor: int, take: Callable[[bytes], None]) -> None:
-        self._descriptor = descriptor
-        self._take = take
-        self._rest = b""
-
-    def read(self) -> bool:
-        """Read what there is; False at the end of the pipe."""
-        try:
-            data = os.read(self._descriptor, 65536)
-        except BlockingIOError:
-            return True
-        except OSError:
-            data = b""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
-            self._take(line)
-        if self._rest and (not data or len(self._rest) > 65536):
-            self._take(self._rest)
-            self._rest = b""
-        return bool(data)
-
 
 def _noted(_number: int, _frame: object) -> None:
     """A signal handler that does nothing: the number arrives through the wake-up descriptor."""
-
-
-def _said(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
