@@ -36,37 +36,34 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def seconds(low: float, high: float) -> Callable[[str], timedelta]:
-    def parse(value: str) -> timedelta:
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
-        return timedelta(seconds=number)
+def _number(value: str) -> float:
+    """Not a number (NaN) where the text is none: no comparison holds for it."""
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")
 
-    return parse
+
+def seconds(low: float, high: float) -> Callable[[str], timedelta]:
+    return _span("seconds", timedelta(seconds=1), low, high)
 
 
 def days(low: float, high: float) -> Callable[[str], timedelta]:
+    return _span("days", timedelta(days=1), low, high)
+
+
+def _span(unit: str, one: timedelta, low: float, high: float) -> Callable[[str], timedelta]:
     def parse(value: str) -> timedelta:
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
+        number = _number(value)
         if not low <= number <= high:
-            raise ValueError(f"must be a number of days from {low:g} to {high:g}")
-        return timedelta(days=number)
+            raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}")
+        return number * one
 
     return parse
 
 
 def share(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
+    number = _number(value)
     if not 0 < number <= 1:
         raise ValueError("must be a number above 0 and up to 1")
     return number
@@ -134,10 +131,7 @@ def messengers(value: str) -> tuple[str, ...]:
 
 
 def traced(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
+    number = _number(value)
     if not 0 <= number <= 1:
         raise ValueError("must be a number from 0 to 1")
     need("opentelemetry.exporter.otlp.proto.http", "otel")

@@ -14,6 +14,7 @@ from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
 from api.dashboard.tasks import task_id_of
 from api.mergent.errors import Rejected
+from api.mergent.reader import Sender
 from timeball.dispatch import intake
 from timeball.errors import Conflict, InvalidField
 from timeball.ids import id_text
@@ -141,7 +142,7 @@ def _commands(visit: Visit, form: Form, edited: Task | None = None) -> Commands 
 def _draft(visit: Visit, form: Form) -> Draft | None:
     """The draft of a form; None when something is wrong, which the form then says."""
     try:
-        draft = visit.desk.reader.slow(_data(form), visit.project.id, "")
+        draft = visit.desk.reader.slow(_data(form), Sender(visit.project.id, ""))
         return replace(draft, key_id=None)
     except (Rejected, InvalidField) as error:
         form.reject(error)

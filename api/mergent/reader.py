@@ -7,7 +7,7 @@ applies the same rules by hand and gives up (None) at anything that is not plain
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -36,6 +36,15 @@ def _form(
     return form if len(form) <= _FORM_BYTES else None
 
 
+class Sender(NamedTuple):
+    """Who sends a task, and by which word a request that is sent twice is one."""
+
+    project: str
+    key_id: str
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+
+
 class Reader:
     """Turns what was sent into drafts and changes, by the terms of an installation."""
 
@@ -45,49 +54,22 @@ class Reader:
         self._url = lru_cache(1024)(lambda text: rules.url(text, terms.policy))
         self._forms: dict[bytes, tuple[Draft, Kin] | None] = {}
 
-    def draft(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft:
+    def draft(self, data: Any, sender: Sender) -> Draft:
         """A draft of one task. Raises Rejected with all that is wrong."""
-        quick = self.quick(data, project, key_id, idempotency_key, fingerprint)
-        return quick or self.slow(data, project, key_id, idempotency_key, fingerprint)
+        return self.quick(data, sender) or self.slow(data, sender)
 
-    def slow(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft:
+    def slow(self, data: Any, sender: Sender) -> Draft:
         """The draft that the schema makes. Raises Rejected with all that is wrong."""
-        return Draft(
-            project=project,
-            key_id=key_id,
-            idempotency_key=idempotency_key,
-            fingerprint=fingerprint,
-            **_one_instant(self.load(data)),
-        )
+        return Draft(**sender._asdict(), **_one_instant(self.load(data)))
 
-    def quick(
-        self,
-        data: Any,
-        project: str,
-        key_id: str,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
-    ) -> Draft | None:
+    def quick(self, data: Any, sender: Sender) -> Draft | None:
         """The draft of plain and right input, None for any other: 5 us where the schema takes 100.
 
         Many tasks of a sender differ in their bodies alone: what was read of the rest is kept, and costs 1 us.
         """
         if type(data) is not dict or type(request := data.get("request")) is not dict:
             return None
+        project, key_id, idempotency_key, fingerprint = sender
         try:
             body, kind = rules.body(request.get("body"), self.terms.body_limit_bytes)
         except InvalidField:

@@ -20,7 +20,7 @@ from api.door import Door
 from api.mergent import lists
 from api.mergent.dump import Dumper, dump_attempt
 from api.mergent.errors import Fault, Rejected, shape, shape_faults
-from api.mergent.reader import Reader
+from api.mergent.reader import Reader, Sender
 from api.mergent.schemas import Terms
 from api.spaaza.tasks import Exports
 from timeball import logs
@@ -79,7 +79,7 @@ class Tasks:
         if self.spaaza.wants(caller, data):
             return self.spaaza.take(caller, call.request, data)
         key, fingerprint = idempotency(call.request.environ, raw)
-        draft = self.reader.draft(data, caller.project, caller.key_id, key, fingerprint)
+        draft = self.reader.draft(data, Sender(caller.project, caller.key_id, key, fingerprint))
         text, headers = self.take(caller, call.request.environ, draft)
         return reply_text(text, 201, headers)
 
@@ -109,6 +109,7 @@ class Tasks:
         caller = call.caller
         key, fingerprint = idempotency(call.request.environ, raw)
         trace = trace_context.told(call.request.environ)
+        sender = Sender(caller.project, caller.key_id, None, fingerprint if key else None)
         places: list[int] = []
         drafts: list[Draft] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
@@ -117,9 +118,7 @@ class Tasks:
             # body with the same key is refused before anything of it is taken.
             own = _digest(key, fingerprint, place) if key and drafts else key
             try:
-                draft = self.reader.draft(
-                    item, caller.project, caller.key_id, own, fingerprint if key else None
-                )
+                draft = self.reader.draft(item, sender._replace(idempotency_key=own))
             except Rejected as rejected:
                 wrong[place] = rejected.faults
                 continue

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from api import body
 from api.answers import JSON, headers_of
+from api.mergent.reader import Sender
 from api.mergent.routes import FAILED, Headers, Tasks, idempotency
 from timeball.errors import InvalidField
 from timeball.model.project import Scope
@@ -62,7 +63,7 @@ class ShortRoad:
             key, fingerprint = idempotency(environ, raw)
         except InvalidField:  # there may be worse to say of the body
             return None
-        draft = tasks.reader.quick(data, caller.project, caller.key_id, key, fingerprint)
+        draft = tasks.reader.quick(data, Sender(caller.project, caller.key_id, key, fingerprint))
         return None if draft is None else tasks.take(caller, environ, draft)
 
 

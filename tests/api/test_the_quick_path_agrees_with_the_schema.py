@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.mergent.errors import Rejected
-from api.mergent.reader import Reader
+from api.mergent.reader import Reader, Sender
 from api.mergent.schemas import Terms
 from timeball.egress import Policy
 from timeball.model.task import Draft
 
+SENDER, SENT_ONCE = Sender("p", "k"), Sender("p", "k", "i", "f")
 READER = Reader(Terms(Policy.parse(["localhost"], []), body_limit_bytes=50))
 
 TEXT = st.text(max_size=8)
@@ -72,7 +73,7 @@ TASK = some(
 
 def by_schema(data: Any) -> Draft | list[str]:
     try:
-        return READER.slow(data, "p", "k")
+        return READER.slow(data, SENDER)
     except Rejected as rejected:
         return [fault.param for fault in rejected.faults]
 
@@ -80,12 +81,12 @@ def by_schema(data: Any) -> Draft | list[str]:
 @given(TASK | ODD)
 @settings(max_examples=600)
 def test_both_make_the_same_of_it(data: Any) -> None:
-    quick, slow = READER.quick(data, "p", "k"), by_schema(data)
+    quick, slow = READER.quick(data, SENDER), by_schema(data)
     if quick is not None:
         assert quick == slow
         for body in ("a", "b", {"c": 1}, None):  # of the second on, the rest is remembered
             other = {**data, "request": {**data["request"], "body": body}}
-            assert READER.quick(other, "p", "k", "i", "f") == READER.slow(other, "p", "k", "i", "f")
+            assert READER.quick(other, SENT_ONCE) == READER.slow(other, SENT_ONCE)
     elif isinstance(slow, Draft):
         # only these are left to the schema
         told = data.keys() & {"on_success", "on_failure", "on_attempt"}
@@ -110,6 +111,6 @@ def test_plain_input_takes_the_quick_path() -> None:
         "tags": ["t"],
         "retry": None,
     }
-    assert READER.quick(plain, "p", "k") == by_schema(plain)
-    assert READER.quick(plain, "p", "k") is not None
-    assert READER.quick({"request": {"url": "https://example.com/a"}}, "p", "k") is not None
+    assert READER.quick(plain, SENDER) == by_schema(plain)
+    assert READER.quick(plain, SENDER) is not None
+    assert READER.quick({"request": {"url": "https://example.com/a"}}, SENDER) is not None

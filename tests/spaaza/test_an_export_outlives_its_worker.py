@@ -39,6 +39,16 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pumps, "claim", lambda *_, **__: pumps.Claim(0, -1, 0, 0, []))
 
 
+def give_up(house: House, pump: str | bytes) -> None:
+    """As a beat does with a worker whose heartbeat is old: its lease ends, and its task waits again."""
+    prefix = keys.prefix(0)
+    house.client.zadd(f"{prefix}pumps:e", {pump: 1})
+    for _ in range(2):  # it is watched first
+        pumps.rescue(
+            house.client, prefix, 1, silence_ms=0, watch_ms=0, max_lost=5, horizon_ms=0, kind="e"
+        )
+
+
 def test_a_worker_given_up_for_dead_publishes_nothing(
     api: Spaaza, house: House, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,19 +58,8 @@ def test_a_worker_given_up_for_dead_publishes_nothing(
     with held_up(house, monkeypatch) as go:
         # As a rescue leaves it: the lease is gone, and the task waits again.
         [pump] = pumps.awake(house.client, prefix, keys.EXPORT)
-        house.client.zadd(f"{prefix}pumps:e", {pump: 1})
         silence(monkeypatch)
-        for _ in range(3):
-            pumps.rescue(
-                house.client,
-                prefix,
-                1,
-                silence_ms=0,
-                watch_ms=0,
-                max_lost=5,
-                horizon_ms=0,
-                kind="e",
-            )
+        give_up(house, pump)
         monkeypatch.undo()
         monkeypatch.setattr(job, "run_export", real)
         assert work() == 1
@@ -108,18 +107,7 @@ def test_one_that_its_workers_died_with_says_so(api: Spaaza, house: House, chain
     for n in range(5):
         assert pumps.claim(house.client, prefix, f"p{n}", 1, 9, 9, kind=keys.EXPORT).tasks
         assert api.code(made) == "INPROGRESS"
-        house.client.zadd(f"{prefix}pumps:e", {f"p{n}": 1})
-        for _ in range(2):
-            pumps.rescue(
-                house.client,
-                prefix,
-                1,
-                silence_ms=0,
-                watch_ms=0,
-                max_lost=5,
-                horizon_ms=0,
-                kind="e",
-            )
+        give_up(house, f"p{n}")
     assert api.code(made) == "ERROR"
     words = "the worker died with it 5 times in a row: it is given up"
     assert messages(api, made) == [words]

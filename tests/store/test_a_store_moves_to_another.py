@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.mergent.reader import Reader
+from api.mergent.reader import Reader, Sender
 from api.mergent.schemas import Terms
 from tests.api.conftest import Pump as Hand
 from tests.conftest import SECRET, eventually
@@ -270,6 +270,6 @@ def test_lines_may_be_posted_again(house: House, project: Project) -> None:
     assert (task["kind"], task["state"]) == ("task", "scheduled")
     described = {"kind", "id", "state", "attempts_count", "created_at", "ended_at", "schedule"}
     sent = {name: value for name, value in task.items() if name not in described}
-    again = Reader(Terms()).draft(json.loads(json.dumps(sent)), project.id, "k")
+    again = Reader(Terms()).draft(json.loads(json.dumps(sent)), Sender(project.id, "k"))
     assert again.request.headers == (("X-Api-Key", "k"),)
     assert again.tags == ("g",)

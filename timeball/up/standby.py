@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 from timeball import settings
@@ -59,12 +58,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._socket.close()
 
