@@ -5,8 +5,8 @@
     python -m bench.run --quick drain        a tenth of everything, for a look; writes nothing
 
 Results are kept by section in `bench/results.json` (or `--json FILE`), so a run of one section leaves the
-others as they were; `bench/results.md` and `bench/results.svg` are drawn from it. `README.md` says what each
-figure means.
+others as they were; `bench/results.md`, `bench/results.svg` and what the pages say of speed are made from it.
+`README.md` says what each figure means.
 """
 
 from __future__ import annotations
@@ -25,19 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import Bar, Group, draw
-from bench.sections import SECTIONS, Figure, Options
+from bench.measure import Figure, Options
+from bench.sections import SECTIONS
+from bench.told import number, write
 
 HERE = Path(__file__).parent
-
-
-def number(value: float | None) -> str:
-    """A figure as a person reads it: three places that matter, thousands grouped."""
-    if value is None:
-        return ""
-    size = abs(value)
-    if size >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
 def machine() -> str:
@@ -199,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (HERE / "results.md").write_text(page(results))
             if drawn := picture(results):
                 (HERE / "results.svg").write_text(drawn)
+            write(results)
     if failed:
         print(f"broke off: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import told
 from timeball.cli import cli
 from timeball.dispatch.house import open_house
 from timeball.model.task import Draft, Request
@@ -29,6 +31,15 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 def test_the_reference_says_what_the_code_says() -> None:
     assert reference.stale() == [], "run make reference"
+
+
+@pytest.mark.parametrize("page", told.PAGES, ids=lambda page: page.name)
+def test_what_is_said_of_speed_is_what_was_measured(page: Path) -> None:
+    text, results = page.read_text(), json.loads((ROOT / "bench/results.json").read_text())
+    assert text.count("<!-- bench:") == 1
+    assert told.filled(text, results) == text, "run python -m bench.told"
+    results["drain"]["figures"][0]["timeball"] = 98_765.4
+    assert "98,765" in told.filled(text, results)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
