@@ -1,6 +1,6 @@
 """What the dashboard costs: each page with many tasks kept, and viewers whose pages renew themselves.
 
-    python -m bench.dashboard [--tasks 1000000] [--viewers 50] [--seconds 20] [--streams]
+    python -m bench.dashboard [--tasks 1000000] [--viewers 50] [--seconds 10] [--streams]
 
 Needs no running product: it starts an embedded store of its own, and for the viewers the API. `--streams` measures
 what decided against a stream a viewer: how long others wait while as many streams are open as there are threads.
@@ -16,7 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 import psutil
@@ -26,7 +27,8 @@ from api.app import create_app
 from api.dashboard.pages import ROUTES
 from bench.schedules import embedded
 from bench.stack import free_port
-from timeball.dispatch import bulk, intake, schedules
+from timeball.dispatch import bulk as bulk_verbs
+from timeball.dispatch import intake, schedules
 from timeball.dispatch.house import House
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt, Outcome
@@ -39,12 +41,14 @@ from timeball.up import commands
 
 AT_ONCE = 500
 TIMES = 5
+LIVELIEST_SECONDS = 2.0
+"""How often the page of a bulk that goes on asks; that of one that has ended asks every ten seconds."""
 QUERIES = {
     "overview": ("?period=24h", "?period=7d"),
     "tasks": (
-        *("?status=queued", "?status=success", "?status=failure", "?queue=q7", "?tag=t3"),
+        *("?status=queued", "?status=success", "?status=failure", "?queue=q7", "?tag=t5"),
         *(
-            "?name=n17",
+            "?name=n20",
             "?host=rare.example",
             "?url=https://rare",
             "?status=failure&host=rare.example",
@@ -102,7 +106,7 @@ def pages(house: House, project: str) -> list[str]:
     known = {
         "task_id": id_text(task.id),
         "schedule_id": schedules.create(house, project, fields).id,
-        "bulk_id": bulk.begin(house, project, Action.REDRIVE, "bench", ids=[task.id]).id,
+        "bulk_id": bulk_verbs.begin(house, project, Action.REDRIVE, "bench", ids=[task.id]).id,
     }
     found = []
     for method, path, name, _, _ in ROUTES:
@@ -153,63 +157,102 @@ def served(command: tuple[str, ...], house: House, port: int) -> subprocess.Pope
     raise SystemExit("the server did not start")
 
 
-def ask(port: int, path: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request."""
+
+    headers: http.client.HTTPMessage
+    text: str
+
+
+def ask(port: int, path: str, headers: dict[str, str] | None = None) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", path, headers=headers or {})
     answer = connection.getresponse()
-    answer.read()
+    text = answer.read().decode()
     connection.close()
-    return answer
+    return Answer(answer.headers, text)
 
 
-def measure_viewers(house: House, project: str, viewers: int, seconds: float) -> dict[str, float]:
-    """Share of a core, in percent, that viewers of the overview cost the API and the store, and what they got."""
+def live_pages(house: House, project: str) -> list[str]:
+    """The pages of which a part renews itself, each with something to show."""
+    [task] = intake.find(house, project, Filter(state=State.DEAD), 1, None).tasks
+    [bulk, *_] = bulk_verbs.newest(house, project)
+    pages = ("", "/queues", "/hosts", f"/tasks/{id_text(task.id)}", f"/bulk/{bulk.id}")
+    return [f"/dashboard{page}" for page in pages]
+
+
+def measure_viewers(
+    house: House, project: str, viewers: int, seconds: float
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Share of a core, in percent, that viewers of each such page cost the API and the store, and what they got.
+
+    A task is made every second meanwhile, and each page is asked as often as its script asks when things go on.
+    """
     port = free_port()
     process = served(commands.api("127.0.0.1", port), house, port)
     try:
         link = logins.link_path(logins.make_link(house.client, Visitor("bench", Role.VIEWER)))
         cookie = (ask(port, link).headers["Set-Cookie"] or "").partition(";")[0]
-        open_ones = [
-            http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(viewers)
-        ]
-        tags = [""] * viewers
-        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        fresh = 0
-        sent = 0
-
-        def cpu() -> tuple[float, float]:
-            told = house.client.info("cpu")
-            return (
-                sum(sum(p.cpu_times()[:2]) for p in tree),
-                float(told["used_cpu_user"] + told["used_cpu_sys"]),
-            )
-
-        api, store = cpu()
-        begun = time.monotonic()
-        while (now := time.monotonic() - begun) < seconds:
-            for n, connection in enumerate(open_ones):
-                headers = {"Cookie": cookie, "X-Live": "1", "If-None-Match": tags[n]}
-                connection.request("GET", "/dashboard/live", headers=headers)
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status in (200, 304), answer.status
-                fresh += answer.status == 200
-                sent += 1
-                tags[n] = answer.headers["ETag"] or ""
-            intake.submit(house, project, [Draft(project, Request("https://shop.example/"))])
-            time.sleep(max(0.0, 2.0 - (time.monotonic() - begun - now)))
-        spent = time.monotonic() - begun
-        after = cpu()
-        return {
-            "requests a second": sent / spent,
-            "of them with a text, %": 100 * fresh / sent,
-            "API, % of a core": 100 * (after[0] - api) / spent,
-            "store, % of a core": 100 * (after[1] - store) / spent,
-        }
+        for page in live_pages(house, project):
+            text = ask(port, page, {"Cookie": cookie, "Accept": "text/html"}).text
+            [(path, every)] = re.findall('data-live="([^"]+)" data-every="([0-9]+)"', text)
+            pace = LIVELIEST_SECONDS if every == "10000" else int(every) / 1000
+            yield page, _watch(house, project, process, port, cookie, path, pace, viewers, seconds)
     finally:
         process.terminate()
         process.wait()
+
+
+def _watch(
+    house: House,
+    project: str,
+    process: subprocess.Popen[bytes],
+    port: int,
+    cookie: str,
+    path: str,
+    pace: float,
+    viewers: int,
+    seconds: float,
+) -> dict[str, float]:
+    """What viewers of one live part cost who ask for it every `pace` seconds, one after the other."""
+    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+
+    def cpu() -> tuple[float, float]:
+        told = house.client.info("cpu")
+        return (
+            sum(sum(p.cpu_times()[:2]) for p in tree),
+            float(told["used_cpu_user"] + told["used_cpu_sys"]),
+        )
+
+    open_ones = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(viewers)]
+    tags, fresh, sent, made = [""] * viewers, 0, 0, 0
+    before, begun = cpu(), time.monotonic()
+    while (now := time.monotonic() - begun) < seconds:
+        place = sent % viewers
+        headers = {"Cookie": cookie, "X-Live": "1", "If-None-Match": tags[place]}
+        open_ones[place].request("GET", path, headers=headers)
+        answer = open_ones[place].getresponse()
+        answer.read()
+        assert answer.status in (200, 304), answer.status
+        fresh += answer.status == 200
+        sent += 1
+        tags[place] = answer.headers["ETag"] or ""
+        if now > made:
+            intake.submit(house, project, [Draft(project, Request("https://shop.example/"))])
+            made += 1
+        time.sleep(max(0.0, sent * pace / viewers - (time.monotonic() - begun)))
+    spent = time.monotonic() - begun
+    after = cpu()
+    for connection in open_ones:
+        connection.close()
+    return {
+        "a second": sent / spent,
+        "fresh": 100 * fresh / sent,
+        "API": 100 * (after[0] - before[0]) / spent,
+        "store": 100 * (after[1] - before[1]) / spent,
+    }
 
 
 def stream(
@@ -276,7 +319,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--viewers", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--streams", action="store_true")
     asked = parser.parse_args()
     with embedded() as house:
@@ -294,8 +337,12 @@ def main() -> None:
         for path, (median, worst) in measure_pages(house, project).items():
             path = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "{id}", path)
             print(f"{median:8.1f} ms median {worst:8.1f} ms slowest  {path}")
-        for name, value in measure_viewers(house, project, asked.viewers, asked.seconds).items():
-            print(f"{asked.viewers} viewers: {value:.2f} {name}")
+        for path, cost in measure_viewers(house, project, asked.viewers, asked.seconds):
+            path = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9A-Za-z]{12}$", "{id}", path)
+            print(
+                f"{asked.viewers} viewers: API {cost['API']:.2f} % and store {cost['store']:.2f} % of a core, "
+                f"{cost['a second']:.0f} requests a second, {cost['fresh']:.0f} % with a text  {path}"
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from flask import Response, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard import charts, shown
-from api.dashboard.desk import Part, Visit
+from api.dashboard.desk import Visit
 from api.mergent import bulk as rules
 from api.mergent import lists
 from api.mergent.errors import Rejected
@@ -26,6 +26,7 @@ from timeball.store.lists import Filter
 FILTERS = ("status", "queue", "tag", "name", "url", "host", "created_after", "created_before")
 """The filters of the list, by their names in its URL."""
 SAMPLE = 8
+LIVE_SECONDS = 0.5
 COUNT_SECONDS = 0.1
 """How long a page looks for a count that no index gives."""
 
@@ -172,7 +173,7 @@ def page(visit: Visit, bulk_id: str) -> Response:
 
 def live(visit: Visit, bulk_id: str) -> Response:
     """Only what changes of a bulk's page."""
-    return visit.part(Part.of("bulk_live.html", visit=visit, **_facts(visit, bulk_id)))
+    return visit.live("bulk_live.html", bulk_id, LIVE_SECONDS, lambda: _facts(visit, bulk_id))
 
 
 def stop(visit: Visit, bulk_id: str) -> Response:

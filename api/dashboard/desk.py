@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from api.mergent.reader import Reader
 from api.mergent.schemas import Terms
 from timeball import __version__, logs
 from timeball.dispatch.house import House
+from timeball.ids import token
 from timeball.model.project import Project
 from timeball.model.visitor import Role, Written
 from timeball.store import logins, projects, pumps
@@ -102,6 +103,8 @@ class Desk:
 
     door: Door
     cache: Cache = field(default_factory=Cache)
+    any_csrf: str = field(default_factory=lambda: token(20))
+    """Stands for the viewer's own in texts that many share: random, so that no text of others holds it."""
 
     @property
     def house(self) -> House:
@@ -203,12 +206,29 @@ class Visit:
             answer.delete_cookie(TOLD, path="/dashboard")
         return answer
 
-    def part(self, part: Part) -> Response:
-        """A part of a page that the script renews: 304 and no text while it is as the viewer has it."""
+    def live(
+        self, template: str, key: Hashable, seconds: float, values: Callable[[], dict[str, Any]]
+    ) -> Response:
+        """A part of a page that the script renews, made once for all viewers of one role.
+
+        It may be so old. `key` tells what it shows of the project; each viewer gets his own token in its forms.
+        """
+        desk = self.desk
+        nobody = replace(self, session=replace(self.session, csrf=desk.any_csrf))
+        part = desk.cache.get(
+            ("part", template, self.project.id, self.role, base_url(desk), key),
+            seconds,
+            lambda: Part.of(template, visit=nobody, **values()),
+        )
+        return self._renewed(part)
+
+    def _renewed(self, part: Part) -> Response:
+        """304 and no text while a part is as the viewer has it."""
         if part.tag in request.if_none_match:
             answer = Response(status=304)
         else:
-            answer = Response(part.text, content_type="text/html; charset=utf-8")
+            text = part.text.replace(self.desk.any_csrf, self.session.csrf)
+            answer = Response(text, content_type="text/html; charset=utf-8")
         answer.set_etag(part.tag)
         return answer
 
@@ -234,6 +254,7 @@ class Visit:
             after,
         )
         logins.write_down(self.house.client, line)
+        self.desk.cache.forget()  # who changes something sees it at once
         log.info(verb, subject=subject, project=self.project.id, visitor=visitor.name)
 
 

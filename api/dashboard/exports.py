@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from flask import Response, redirect, render_template, request, send_file, url_for
+from flask import Response, redirect, request, send_file, url_for
 
 from api.dashboard import segment_form, shown
 from api.dashboard.commands import curl
@@ -23,6 +23,7 @@ from timeball.store import codec
 from timeball.store.exports import LOG_LINES
 
 PAGE = 50
+LIVE_SECONDS = 1.0
 MOST = 20_000
 LOG_PAGE = 50
 
@@ -77,8 +78,8 @@ def exports(visit: Visit) -> Response:
 
 def live(visit: Visit) -> Response:
     """Only what changes of the list."""
-    text = render_template("exports_live.html", visit=visit, shown=shown, **_listed(visit))
-    return Response(text, content_type="text/html; charset=utf-8")
+    key = tuple(request.args.get(name, "") for name in ("state", "index", "from"))
+    return visit.live("exports_live.html", key, LIVE_SECONDS, lambda: _listed(visit))
 
 
 def _listed(visit: Visit) -> dict[str, Any]:
@@ -134,8 +135,8 @@ def export(visit: Visit, number: int) -> Response:
 
 def export_live(visit: Visit, number: int) -> Response:
     """Only what changes of an export's page."""
-    text = render_template("export_live.html", visit=visit, shown=shown, **_facts(visit, number))
-    return Response(text, content_type="text/html; charset=utf-8")
+    key = number, request.args.get("from", "")
+    return visit.live("export_live.html", key, LIVE_SECONDS, lambda: _facts(visit, number))
 
 
 def _facts(visit: Visit, number: int) -> dict[str, Any]:

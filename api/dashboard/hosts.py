@@ -11,7 +11,7 @@ from flask import Response, request, url_for
 from api.dashboard import charts, shown
 from api.dashboard.commands import curl
 from api.dashboard.dead import host as host_of
-from api.dashboard.desk import Part, Visit, base_url
+from api.dashboard.desk import Visit, base_url
 from api.dashboard.queues import number_of_form
 from timeball.dispatch import hosts as verbs
 from timeball.errors import InvalidField
@@ -63,21 +63,17 @@ def hosts(visit: Visit) -> Response:
         "hosts.html",
         each_host=verbs.default_limit(visit.house, visit.project.id),
         cap_text=curl(base, "hosts/api.example.com", {"concurrency": 5}, "PATCH"),
-        **_shown(visit, verbs.list_hosts(visit.house, visit.project.id)),
+        **_shown(visit),
     )
 
 
 def live(visit: Visit) -> Response:
     """Only what changes of the page, as it was a second ago at most."""
-    found = visit.desk.cache.get(
-        ("held hosts", visit.project.id),
-        LIVE_SECONDS,
-        lambda: verbs.list_hosts(visit.house, visit.project.id),
-    )
-    return visit.part(Part.of("hosts_live.html", visit=visit, **_shown(visit, found)))
+    return visit.live("hosts_live.html", None, LIVE_SECONDS, lambda: _shown(visit))
 
 
-def _shown(visit: Visit, found: list[HostState]) -> dict[str, Any]:
+def _shown(visit: Visit) -> dict[str, Any]:
+    found = verbs.list_hosts(visit.house, visit.project.id)
     samples = visit.desk.cache.get(
         ("hosts", visit.project.id), SAMPLED_SECONDS, lambda: _samples(visit)
     )

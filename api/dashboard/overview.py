@@ -10,7 +10,7 @@ from flask import Response, request
 
 from api.dashboard import charts, shown
 from api.dashboard.charts import Ahead, Percentile, Throughput
-from api.dashboard.desk import Part, Visit, base_url
+from api.dashboard.desk import Visit, base_url
 from api.dashboard.first_steps import Step, steps
 from timeball.dispatch.findings import SILENT_AFTER_SECONDS
 from timeball.model.task import State
@@ -68,11 +68,8 @@ def overview(visit: Visit) -> Response:
 
 def live(visit: Visit) -> Response:
     """Only what changes, for the script that renews it: one text for all viewers."""
-    key = ("live text", *_what(visit))
-    part = visit.desk.cache.get(
-        key, LIVE_SECONDS, lambda: Part.of("live.html", visit=visit, live=_live(visit))
-    )
-    return visit.part(part)
+    _, period, _ = _what(visit)
+    return visit.live("live.html", period, LIVE_SECONDS, lambda: {"live": _live(visit)})
 
 
 def _what(visit: Visit) -> tuple[str, str, str]:
@@ -209,7 +206,7 @@ def _cards(now: Standing, hour: Counter[str], a_second: float) -> list[Card]:
             count(hour["succeeded"]),
             "attempts answered 2xx in the last 60 minutes"
             + (f", {success(hour)}" if charts.ended(hour) else ""),
-            "good",
+            "good" if hour["succeeded"] else "",
             tasks + "success",
         ),
         Card(

@@ -18,6 +18,7 @@ from api.dashboard import (
     entry,
     export_form,
     exports,
+    find,
     hosts,
     keys,
     load,
@@ -50,6 +51,7 @@ Route = tuple[str, str, str, View, Role]
 
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
+    *find.ROUTES,
     *tasks.ROUTES,
     *bulk.ROUTES,
     *task_form.ROUTES,

@@ -10,7 +10,7 @@ from flask import Response, request, url_for
 
 from api.dashboard import shown
 from api.dashboard.commands import curl
-from api.dashboard.desk import Part, Visit, base_url
+from api.dashboard.desk import Visit, base_url
 from api.mergent import rules
 from timeball.dispatch import queues as verbs
 from timeball.errors import InvalidField, NotFound
@@ -26,24 +26,18 @@ LONGEST, SHORTEST = timedelta(days=1), timedelta(milliseconds=1)
 def queues(visit: Visit) -> Response:
     """Every queue of the project."""
     whole = verbs.project_limits(visit.house, visit.project.id)
-    rows = verbs.list_queues(visit.house, visit.project.id)
-    return visit.page("queues.html", whole=whole, **_shown(visit, rows))
+    return visit.page("queues.html", whole=whole, **_shown(visit))
 
 
 def live(visit: Visit) -> Response:
     """Only what changes of the page, as it was a second ago at most."""
-    rows = visit.desk.cache.get(
-        ("queues", visit.project.id),
-        LIVE_SECONDS,
-        lambda: verbs.list_queues(visit.house, visit.project.id),
-    )
-    return visit.part(Part.of("queues_live.html", visit=visit, **_shown(visit, rows)))
+    return visit.live("queues_live.html", None, LIVE_SECONDS, lambda: _shown(visit))
 
 
-def _shown(visit: Visit, rows: list[QueueState]) -> dict[str, Any]:
+def _shown(visit: Visit) -> dict[str, Any]:
     mail = {"request": {"url": visit.receiver("/mail")}, "queue": "mail"}
     return {
-        "rows": rows,
+        "rows": verbs.list_queues(visit.house, visit.project.id),
         "words": limits_in_words,
         "now": codec.from_ms(visit.now_ms()),
         "command_text": curl(base_url(visit.desk), "tasks", mail),

@@ -13,6 +13,7 @@ from api.dashboard import forms, shown
 from api.dashboard.commands import Commands, bare, commands, curl
 from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import Form
+from api.dashboard.past import Run, counted, runs
 from api.mergent.dump import is_secret
 from api.mergent.errors import Rejected
 from api.mergent.schedule_schemas import RuleSchema, ScheduleReader
@@ -20,7 +21,7 @@ from api.mergent.schemas import load
 from timeball.dispatch import schedules as verbs
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes, id_text
-from timeball.model.schedule import CatchUp, Occurrence, Overlap, Schedule, Share
+from timeball.model.schedule import CatchUp, Overlap, Schedule, Share
 from timeball.model.task import BodyKind, Method, Priority
 from timeball.model.visitor import Role
 from timeball.store import codec
@@ -59,10 +60,10 @@ class Row:
     it: Schedule
     words: str
     paused: bool
-    past: list[Occurrence]
+    past: list[Run]
 
 
-def _row(schedule: Schedule, now: datetime, past: list[Occurrence]) -> Row:
+def _row(schedule: Schedule, now: datetime, past: list[Run]) -> Row:
     try:
         words = agenda.rule_of(schedule, proven=True).describe()
     except InvalidField:  # of a version whose rules were looser
@@ -81,7 +82,8 @@ def schedules(visit: Visit) -> Response:
         position = signer.open(request.args["cursor"], project, purpose)
     page = verbs.find(visit.house, project, name, PAGE, position)
     now = codec.from_ms(visit.now_ms())
-    pasts = verbs.histories(visit.house, project, [one.id for one in page.schedules], SHORT_STRIP)
+    ids = [one.id for one in page.schedules]
+    pasts = runs(visit, verbs.histories(visit.house, project, ids, SHORT_STRIP))
     next_url = None
     if page.cursor is not None:
         query = {"name": name or "", "cursor": signer.sign(page.cursor, project, purpose)}
@@ -108,7 +110,7 @@ def schedule(visit: Visit, schedule_id: str) -> Response:
     except InvalidField as error:
         fault = f"{error.field} {error.message}"
     dumper = visit.desk.dumper
-    history = verbs.history(visit.house, project, wanted)
+    [history] = runs(visit, [verbs.history(visit.house, project, wanted)])
     return visit.page(
         "schedule.html",
         row=_row(found, now, history[:STRIP]),
@@ -116,6 +118,7 @@ def schedule(visit: Visit, schedule_id: str) -> Response:
         preview=preview,
         fault=fault,
         history=history,
+        counted=counted(found, verbs.fates(visit.house, project, wanted)),
         window=_window(found.window),
         headers=[
             (name, dumper.hidden(value) if is_secret(name) else value)

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from api.dashboard import charts, shown
 from api.dashboard.bulk import FILTERS, asked_for
 from api.dashboard.commands import commands, curl
-from api.dashboard.desk import Part, Visit, base_url
+from api.dashboard.desk import Visit, base_url
 from api.dashboard.forms import TOLD, Form
 from api.mergent import lists
 from api.mergent.dump import STATES, effective_retry, is_secret
@@ -30,6 +30,7 @@ from timeball.store import codec
 
 PAGE = 50
 MOST_AT_ONCE = 500
+LIVE_SECONDS = 0.5
 
 
 def tasks(visit: Visit) -> Response:
@@ -133,7 +134,7 @@ def task(visit: Visit, task_id: str) -> Response:
 
 def task_live(visit: Visit, task_id: str) -> Response:
     """Only what changes of a task's page."""
-    return visit.part(Part.of("task_live.html", visit=visit, **_facts(visit, task_id)))
+    return visit.live("task_live.html", task_id, LIVE_SECONDS, lambda: _facts(visit, task_id))
 
 
 def _facts(visit: Visit, task_id: str) -> dict[str, Any]:

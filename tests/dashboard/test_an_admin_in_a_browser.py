@@ -97,6 +97,21 @@ def test_keys_are_made_used_rotated_and_revoked(product: Product, admin: Page) -
     assert new not in admin.content()
 
 
+def test_a_slash_leads_to_the_field_that_finds(product: Product, admin: Page) -> None:
+    task = product.create(f"{product.inbox}/sought", name="sought / after", delay="1h")
+    admin.goto(f"{product.url}/dashboard/queues")
+    admin.keyboard.press("/")
+    expect(admin.get_by_label("Find anything")).to_be_focused()
+    admin.keyboard.type("sought / after")
+    admin.keyboard.press("Escape")
+    expect(admin.get_by_label("Find anything")).to_have_value("")
+    admin.keyboard.press("/")
+    admin.keyboard.type(task["id"])
+    admin.keyboard.press("Enter")
+    expect(admin).to_have_url(f"{product.url}/dashboard/tasks/{task['id']}")
+    expect(admin.locator("h1")).to_have_text("sought / after")
+
+
 def test_settings_are_changed_and_the_audit_log_says_so(product: Product, admin: Page) -> None:
     admin.goto(f"{product.url}/dashboard/project")
     admin.get_by_text("Switch off").click()

@@ -102,5 +102,5 @@ def test_the_list_shows_past_runs(browser: Browser, house: House, project: Proje
     made = schedules.create(house, project.id, fields)
     schedules.run(house, project.id, made.id)
     page = browser.get("/dashboard/schedules").text
-    assert 'aria-label="Past runs, oldest first: asked"' in page
-    assert '<li class="asked"' in page
+    assert 'aria-label="Past runs, oldest first: asked, waiting"' in page
+    assert '<li class="waiting" title="asked, waiting: ' in page

@@ -31,6 +31,10 @@ def test_one_waits_until_the_task_before_has_ended_and_later_ones_are_skipped(wo
     assert fates(world, made) == [(1, Fate.MADE), (2, Fate.WAITED), (3, Fate.SKIPPED)]
     assert world.client.exists(f"{world.prefix}sw:{made.id}", f"{world.prefix}ended") == 0
     assert world.get(made).runs == 2
+    counted = schedules.fates(world.house, world.project, made.id)
+    assert counted == {Fate.WAITED: 1, Fate.SKIPPED: 1}
+    schedules.delete(world.house, world.project, made.id)
+    assert world.client.keys(f"{world.prefix}s?:{made.id}") == []
 
 
 def test_a_retry_is_not_yet_the_end(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -216,6 +217,11 @@ def history(house: House, project: str, schedule_id: str) -> list[Occurrence]:
 def histories(house: House, project: str, ids: list[str], n: int) -> list[list[Occurrence]]:
     """The last `n` occurrences of each of some schedules, newest first."""
     return schedules.histories(house.client, house.prefix(project), ids, n)
+
+
+def fates(house: House, project: str, schedule_id: str) -> Counter[Fate]:
+    """How often each fate but `made` has befallen its occurrences; once for all missed together."""
+    return schedules.fates(house.client, house.prefix(project), schedule_id)
 
 
 def load(house: House, project: str, seconds: float) -> tuple[Load, int]:

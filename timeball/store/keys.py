@@ -13,7 +13,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `seats:<kind>:<project>` | zset | lanes of a project in the express, 8 at most | while tasks wait |
 | `idx:<queue>` | zset | every task id of a queue, score 0, so in order of making | as the records |
 | `end:<project>:<state>` | zset | ended task ids by the instant of their end | until pruned |
-| `queues:<project>` | set | queues (`project/queue`) that a project has used | for ever |
+| `queues:<project>` | set | queues (`project/queue`) that a project has used or limited | for ever |
 | `apart:<queue>` | set | lanes of a queue that are set apart by priority or key | while tasks wait |
 | `q:<queue>`, `q:<project>` | hash | limits of a queue or project, and its rate clock | for ever |
 | `began:<queue>`, `began:<project>` | list | when calls of an owner with a rate began | two windows |
@@ -39,6 +39,7 @@ over a cluster. Lua builds the same names from that prefix, which it gets as KEY
 | `sp:<schedule>` | list | ids of its tasks that may be unclaimed, if they may overlap | as the record |
 | `sw:<schedule>` | list | its occurrences that wait until the task before has ended | while they wait |
 | `sh:<schedule>` | list | what became of its last 100 occurrences, newest first | as the record |
+| `sc:<schedule>` | hash | how often each fate but `made` befell its occurrences, by code | as the record |
 | `sf:<schedule>` | list | how its last 128 tasks ended, newest first, if it watches for deaths | as the record |
 | `next` | zset | schedules by the instant of their next occurrence | until deleted |
 | `outbox` | list | ends of tasks and attempts of which somebody is to be told (see outbox) | until told |

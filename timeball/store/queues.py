@@ -48,7 +48,7 @@ def set_limits(client: Client, prefix: str, owner: str, new: Limits, horizon_ms:
 
 
 def names(client: Client, prefix: str, project: str) -> list[str]:
-    """The queues that a project has used, by name."""
+    """The queues that a project has used or limited, by name."""
     with store_errors():
         found = client.smembers(f"{prefix}queues:{project}")
     return sorted(keys.split_lane(lane.decode())[1] for lane in found)
@@ -61,25 +61,28 @@ def states(client: Client, prefix: str, project: str, queues: list[str]) -> list
         for queue in queues:
             pipe.smembers(f"{prefix}apart:{keys.base_of(project, queue)}")
         apart = pipe.execute() if queues else []
-        out = []
         for queue, lanes in zip(queues, apart, strict=True):
             base = keys.base_of(project, queue)
-            for lane in (base, *sorted(lane.decode() for lane in lanes)):
-                pipe.zcard(f"{prefix}lane:{lane}")
-                pipe.zrange(f"{prefix}lane:{lane}", 0, 0, withscores=True)
             pipe.hget(f"{prefix}inflight", base)
             pipe.hgetall(f"{prefix}q:{base}")
-            *depths, in_flight, raw = pipe.execute()
-            oldest = [heads[0][1] for heads in depths[1::2] if heads]
-            out.append(
-                QueueState(
-                    queue,
-                    sum(depths[0::2]),
-                    int(in_flight or 0),
-                    codec.from_ms(min(oldest)) if oldest else None,
-                    _limits(raw),
-                )
+            for lane in (base.encode(), *lanes):
+                pipe.zcard(prefix.encode() + b"lane:" + lane)
+                pipe.zrange(prefix.encode() + b"lane:" + lane, 0, 0, withscores=True)
+        told = iter(pipe.execute() if queues else ())
+    out = []
+    for queue, lanes in zip(queues, apart, strict=True):
+        in_flight, raw = next(told), next(told)
+        depths = [(next(told), next(told)) for _ in range(1 + len(lanes))]
+        oldest = [heads[0][1] for _, heads in depths if heads]
+        out.append(
+            QueueState(
+                queue,
+                sum(depth for depth, _ in depths),
+                int(in_flight or 0),
+                codec.from_ms(min(oldest)) if oldest else None,
+                _limits(raw),
             )
+        )
     return out
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from timeball.errors import Conflict, InvalidField, NotFound
-from timeball.model.schedule import Occurrence, Schedule
+from timeball.model.schedule import Fate, Occurrence, Schedule
 from timeball.store import keys
 from timeball.store.codec import to_ms
 from timeball.store.schedule_codec import (
     FATE_CODES,
+    FATES,
     HEAD,
     NOBODY,
     decode,
@@ -156,6 +158,13 @@ def history(client: Client, prefix: str, project: str, schedule_id: str) -> list
     for line in lines:  # what was taken back and made anew has two lines: the newer one counts
         seen.setdefault(line.at, line)
     return sorted(seen.values(), key=lambda line: line.at, reverse=True)
+
+
+def fates(client: Client, prefix: str, schedule_id: str) -> Counter[Fate]:
+    """How often each fate but `made` has befallen a schedule's occurrences; once for all missed together."""
+    with store_errors():
+        found = client.hgetall(f"{prefix}sc:{schedule_id}")
+    return Counter({FATES[int(code)]: int(n) for code, n in found.items()})
 
 
 def histories(client: Client, prefix: str, ids: Sequence[str], n: int) -> list[list[Occurrence]]:

@@ -186,6 +186,16 @@ def get_many(client: Client, prefix: str, ids: Sequence[bytes]) -> list[Task]:
     return [codec.decode_task(i, r) for i, r in zip(ids, records, strict=True) if r is not None]
 
 
+def states(client: Client, prefix: str, ids: Sequence[bytes]) -> dict[bytes, State]:
+    """The states of ids, without reading more of their tasks; those that are gone are left out."""
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.getrange(prefix.encode() + b"t:" + task_id, 1, 1)
+        found = pipe.execute() if ids else []
+    return {i: codec.STATES[raw[0]] for i, raw in zip(ids, found, strict=True) if raw}
+
+
 def attempts(client: Client, prefix: str, project: str, task_id: bytes) -> list[Attempt]:
     """Every attempt of a task that ended, oldest first. Raises NotFound."""
     record = read(client, prefix, project, task_id)

@@ -138,6 +138,19 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// "/" leads into the field that finds things, from anywhere but another field; Escape out of it.
+document.addEventListener("keydown", (event) => {
+  const find = document.querySelector("[data-find]");
+  if (!find || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && event.target === find) {
+    find.value = "";
+    find.blur();
+  }
+  if (event.key !== "/" || event.target.closest("input, textarea, select, [contenteditable]")) return;
+  event.preventDefault();
+  find.focus();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   for (const menu of document.querySelectorAll(".menu[open]")) {

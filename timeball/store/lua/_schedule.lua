@@ -37,6 +37,8 @@ end
 -- write a line of the history: `other` is when its task is due, or the last one left out, or 0
 local function note(s, fate, at, other)
   local key = P .. 'sh:' .. s.id
+  -- those made on time are `runs` without the others: most schedules never need this key
+  if fate ~= MADE then redis.call('HINCRBY', P .. 'sc:' .. s.id, fate, 1) end
   if redis.call('LPUSH', key, struct.pack('<Bdd', fate, at, other)) > HISTORY + SPARE then
     redis.call('LTRIM', key, 0, HISTORY - 1)
   end

@@ -23,8 +23,12 @@ wake(owner, math.huge, now)
 local function look_at(lane)
   redis.call('ZADD', lanes_of(kind_of(lane), lane), 'XX', 'LT', now, lane)
 end
-local queues = { owner }
-if not owner:find('/', 1, true) then queues = redis.call('SMEMBERS', P .. 'queues:' .. owner) end
+local queues, project = { owner }, owner:match('^([^/]*)/')
+if not project then
+  queues = redis.call('SMEMBERS', P .. 'queues:' .. owner)
+elseif redis.call('EXISTS', key) == 1 then
+  redis.call('SADD', P .. 'queues:' .. project, owner) -- listed before its first task
+end
 for _, queue in ipairs(rated and queues or {}) do
   look_at(queue)
   for _, lane in ipairs(redis.call('SMEMBERS', P .. 'apart:' .. queue)) do look_at(lane) end

@@ -14,5 +14,5 @@ local name = cjson.decode(record:sub(from + 1, from + s.rule_len)).n
 if name then redis.call('ZREM', P .. 'snames:' .. ARGV[2], name .. '\0' .. id) end
 redis.call('ZREM', P .. 'next', id)
 redis.call('ZREM', P .. 'schedules:' .. ARGV[2], id)
-redis.call('DEL', key, P .. 'sh:' .. id, P .. 'sf:' .. id)
+redis.call('DEL', key, P .. 'sh:' .. id, P .. 'sc:' .. id, P .. 'sf:' .. id)
 return 1
