@@ -30,13 +30,13 @@ KEY = re.compile(r"tb_\w{8}_\w{32}")
 
 def test_its_last_use_is_told(app: Any, browser: Browser, house: House, project: Project) -> None:
     key, text = projects.create_key(house.client, house.vault, project.id)
-    assert ">never<" in browser.get("/dashboard/keys").text
+    assert 'used"><span class="soft">never<' in browser.get("/dashboard/keys").text
     Api(app, text)("GET", "/v2/tasks")
     [found] = projects.list_keys(house.client, project.id)
     assert found.id == key.id
     assert found.last_used_at is not None
     assert abs((found.last_used_at - datetime.now(UTC)).total_seconds()) < 60
-    assert ">never<" not in browser.get("/dashboard/keys").text
+    assert 'used"><span class="soft">never<' not in browser.get("/dashboard/keys").text
 
 
 def test_a_key_is_rotated_and_both_are_good_within_the_grace(

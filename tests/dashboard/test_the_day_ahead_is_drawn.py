@@ -103,4 +103,4 @@ def test_the_list_shows_past_runs(browser: Browser, house: House, project: Proje
     schedules.run(house, project.id, made.id)
     page = browser.get("/dashboard/schedules").text
     assert 'aria-label="Past runs, oldest first: asked, waiting"' in page
-    assert '<li class="waiting" title="asked, waiting: ' in page
+    assert '<li class="scheduled" title="asked, waiting: ' in page
