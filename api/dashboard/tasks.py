@@ -26,11 +26,12 @@ from timeball.ids import id_bytes
 from timeball.model.attempt import Attempt
 from timeball.model.task import State, Task
 from timeball.model.visitor import Role
-from timeball.store import codec
+from timeball.store import codec, figures
 
 PAGE = 50
 MOST_AT_ONCE = 500
 LIVE_SECONDS = 0.5
+STANDING_SECONDS = 1.0
 
 
 def tasks(visit: Visit) -> Response:
@@ -59,6 +60,7 @@ def tasks(visit: Visit) -> Response:
         filtered=bool(only),
         given=only,
         states=[(word, shown.STATE_WORDS[state]) for word, state in STATES.items()],
+        tabs=_tabs(visit, {k: v for k, v in only.items() if k != "status"}),
         next_url=url_for("dashboard.tasks") + "?" + urlencode({**only, "cursor": cursor})
         if cursor
         else None,
@@ -68,6 +70,29 @@ def tasks(visit: Visit) -> Response:
             base_url(visit.desk), "tasks", {"request": {"url": "https://example.com/hello"}}
         ),
     )
+
+
+def _tabs(visit: Visit, given: dict[str, str]) -> list[tuple[str, str, int | None, str]]:
+    """Each state as it stands in a URL, in words, with its tasks where no filter is given, and where it leads."""
+    now = visit.desk.cache.get(
+        ("standing", visit.project.id),
+        STANDING_SECONDS,
+        lambda: figures.standing(visit.house.client, visit.prefix, visit.project.id),
+    )
+    counts = {**now.ended, State.SCHEDULED: now.waiting, State.RUNNING: now.in_flight}
+    where, list_url = {"": None, **STATES}, url_for("dashboard.tasks")
+    out = []
+    for word, state in where.items():
+        query = urlencode({**given, **({"status": word} if word else {})})
+        out.append(
+            (
+                word,
+                "all" if state is None else shown.STATE_WORDS[state],
+                (sum(counts.values()) if state is None else counts[state]) if not given else None,
+                f"{list_url}?{query}" if query else list_url,
+            )
+        )
+    return out
 
 
 def bulk(visit: Visit) -> Response:

@@ -228,3 +228,26 @@ def test_what_is_not_there_is_told_so(browser: Browser) -> None:
     nobody = "00000000-0000-7000-8000-000000000000"
     for path in ("/nowhere", "/tasks/1", f"/tasks/{nobody}", f"/schedules/{nobody}"):
         browser.get(f"/dashboard{path}", status=404)
+
+
+def test_the_list_counts_each_state(
+    browser: Browser, make: Callable[..., Task], pump: Pump
+) -> None:
+    make(delay=timedelta(hours=1))
+    for state in (State.DEAD, State.SUCCEEDED, State.SUCCEEDED):
+        make(queue="done")
+        [claimed] = pump.take()
+        pump.end(claimed, state)
+    page = browser.get("/dashboard/tasks?status=failure").text
+    tabs = re.findall('<a href="([^"]+)"[^>]*>([a-z ]+) <b>([0-9]+)</b></a>', page)
+    assert tabs == [
+        ("/dashboard/tasks", "all", "4"),
+        ("/dashboard/tasks?status=queued", "waiting", "1"),
+        ("/dashboard/tasks?status=working", "in flight", "0"),
+        ("/dashboard/tasks?status=success", "succeeded", "2"),
+        ("/dashboard/tasks?status=failure", "dead", "1"),
+        ("/dashboard/tasks?status=cancelled", "cancelled", "0"),
+    ]
+    assert page.count('aria-current="true">dead <b>') == 1
+    narrowed = browser.get("/dashboard/tasks?queue=done").text
+    assert '<a href="/dashboard/tasks?queue=done&amp;status=failure">dead</a>' in narrowed
