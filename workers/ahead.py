@@ -4,58 +4,55 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from timeball.store.codec import Claimed
 from workers.call import Prepared
 
 
 class Ahead:
-    """The calls of a pump that wait for their instant, by lane; `count` is how many."""
+    """The calls of a pump that wait for their instant, by lane.
 
-    def __init__(self) -> None:
+    `count` is how many there are. `rushed` says that some are due and found no slot: they begin when a call ends.
+    `look_ms` is the instant, by the store's clock, at which to look again; infinite while there are none.
+    """
+
+    def __init__(self, patience_ms: float) -> None:
+        self._patience_ms = patience_ms
         self._lanes: dict[str, deque[Prepared]] = {}
         self.count = 0
+        self.rushed = False
+        self.look_ms = math.inf
 
     def put(self, prepared: Prepared) -> None:
         """Keep a call until its task is due."""
+        due_ms = prepared.claimed.due_ms
         line = self._lanes.setdefault(prepared.claimed.lane, deque())
-        if line and line[-1].claimed.due_ms > prepared.claimed.due_ms:  # it came in later
+        if line and line[-1].claimed.due_ms > due_ms:  # it came in later
             line = deque(sorted((*line, prepared), key=lambda one: one.claimed.due_ms))
             self._lanes[prepared.claimed.lane] = line
         else:
             line.append(prepared)
         self.count += 1
+        self.look_ms = min(self.look_ms, due_ms)
 
-    def due(self, now_ms: float) -> list[str]:
-        """The lanes whose first call is due."""
-        return [lane for lane, line in self._lanes.items() if line[0].claimed.due_ms <= now_ms]
+    def ready(self, now_ms: float, room: Callable[[str], int]) -> Iterator[Prepared]:
+        """The calls that are due, as many of each lane as there is room for when its turn comes."""
+        for lane in self._due(now_ms):
+            yield from self._take(lane, now_ms, room(lane))
+        self._look(now_ms)
 
-    def take(self, lane: str, now_ms: float, most: int) -> Iterator[Prepared]:
-        """Up to so many calls of a lane that are due."""
-        line = self._lanes[lane]
-        while line and most > 0 and line[0].claimed.due_ms <= now_ms:
-            most -= 1
-            self.count -= 1
-            yield line.popleft()
-        if not line:
-            del self._lanes[lane]
+    def late(self, now_ms: float) -> list[Claimed]:
+        """Take out the tasks that have waited for a slot longer than the patience goes."""
+        found = self._out(now_ms - self._patience_ms)
+        self._look(now_ms)
+        return found
 
-    def take_late(self, before_ms: float) -> list[Claimed]:
-        """All whose tasks were due before an instant."""
-        late = []
-        for lane in self.due(before_ms):
-            late += [one.claimed for one in self.take(lane, before_ms, self.count)]
-        return late
-
-    def take_all(self) -> list[Claimed]:
-        """All of them."""
-        return self.take_late(math.inf)
-
-    def next_ms(self, now_ms: float, patience_ms: float) -> float:
-        """When to look again: the next falls due, or one that is due has waited so long; never if empty."""
-        firsts = [line[0].claimed.due_ms for line in self._lanes.values()]
-        return min((at if at > now_ms else at + patience_ms for at in firsts), default=math.inf)
+    def clear(self) -> list[Claimed]:
+        """Take out all of them."""
+        found = self._out(math.inf)
+        self._look(math.inf)
+        return found
 
     def counts(self) -> Iterable[tuple[str, int]]:
         """How many there are by lane."""
@@ -64,3 +61,25 @@ class Ahead:
     def ids(self) -> list[bytes]:
         """The ids of their tasks."""
         return [one.claimed.id for line in self._lanes.values() for one in line]
+
+    def _due(self, now_ms: float) -> list[str]:
+        return [lane for lane, line in self._lanes.items() if line[0].claimed.due_ms <= now_ms]
+
+    def _take(self, lane: str, now_ms: float, most: int) -> Iterator[Prepared]:
+        line = self._lanes[lane]
+        while line and most > 0 and line[0].claimed.due_ms <= now_ms:
+            most -= 1
+            self.count -= 1
+            yield line.popleft()
+        if not line:
+            del self._lanes[lane]
+
+    def _out(self, before_ms: float) -> list[Claimed]:
+        lanes = self._due(before_ms)
+        return [one.claimed for lane in lanes for one in self._take(lane, before_ms, self.count)]
+
+    def _look(self, now_ms: float) -> None:
+        firsts = [line[0].claimed.due_ms for line in self._lanes.values()]
+        self.rushed = any(at <= now_ms for at in firsts)
+        waits = (at if at > now_ms else at + self._patience_ms for at in firsts)
+        self.look_ms = min(waits, default=math.inf)

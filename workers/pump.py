@@ -27,6 +27,11 @@ FLUSH_SECONDS = 0.005
 FLUSH_RESULTS = 100
 FLUSH_MOST = 500
 CLAIM_MOST = 200
+FIRST_CALLS = 16
+"""A pump that has just begun and finds a backlog makes so many calls at first, and twice as many each time it has
+written how they ended, for so long as it is YOUNG_SECONDS old. What ends a process often does so at its first
+calls, and all whose ends are not written are made again."""
+YOUNG_SECONDS = 0.25
 AHEAD_MS = 100
 """So long before they are due an idle pump takes tasks and prepares their calls; see docs/adr/0012."""
 AHEAD_MOST = 800
@@ -80,9 +85,10 @@ class Pump:
         self.teller = teller
         self.results: list[Finished] = []
         self.lanes: dict[str, int] = {}  # calls in flight by lane
-        self.ahead = Ahead()
-        self.rushed = False
-        self.oldest = self.ahead_due = 0.0
+        self.ahead = Ahead(AHEAD_PATIENCE_MS)
+        self.young_until = 0.0
+        self.risk = FIRST_CALLS  # so many calls may be without a written end
+        self.oldest = 0.0
         self.claim_due = 0.0
         self.heartbeat_due = 0.0
         self.heard = 0.0
@@ -98,6 +104,7 @@ class Pump:
             self.house.client, [f"{self.prefix}wake:{keys.CALL}"], self.caller, self._woken
         )
         busy_until = time.monotonic()
+        self.young_until = busy_until + YOUNG_SECONDS
         stopping_since: float | None = None
         try:
             while True:
@@ -106,8 +113,7 @@ class Pump:
                     busy_until = now
                 if stopping_since is None and self.stop():
                     stopping_since = now
-                    self.rushed = False
-                    self._put_back(self.ahead.take_all())
+                    self._put_back(self.ahead.clear())
                 if self.ahead.count:
                     self._begin_ahead(now)
                 if self._must_flush(now, stopping_since is not None):
@@ -121,8 +127,7 @@ class Pump:
                     if now >= self.heartbeat_due:
                         self._claim(now, 0)
                 elif now >= self.claim_due or now >= self.heartbeat_due:
-                    held = self.caller.busy + self.ahead.count
-                    self._claim(now, min(CLAIM_MOST, self.total_calls - held))
+                    self._claim(now, self._room(now))
                     busy = self.caller.busy or self.ahead.count
                     if now - busy_until >= self.idle_seconds and not busy:
                         break
@@ -137,9 +142,17 @@ class Pump:
     def _woken(self) -> None:
         self.claim_due = 0.0
 
+    def _room(self, now: float) -> int:
+        """So many tasks may be claimed now."""
+        if now >= self.young_until:
+            self.risk = self.total_calls + FLUSH_MOST
+        busy = self.caller.busy
+        free = self.total_calls - busy - self.ahead.count
+        return min(CLAIM_MOST, free, self.risk - busy - len(self.results))
+
     def _must_flush(self, now: float, stopping: bool) -> bool:
         results = self.results
-        if self.rushed and not stopping:
+        if self.ahead.rushed and not stopping:
             return len(results) >= FLUSH_MOST  # calls that are due go first
         return bool(results) and (
             len(results) >= FLUSH_RESULTS
@@ -151,7 +164,7 @@ class Pump:
     def _step(self, now: float) -> None:
         due = min(self.claim_due, self.heartbeat_due)
         if self.ahead.count:
-            due = min(due, self.ahead_due)
+            due = min(due, (self.ahead.look_ms - self.skew_ms) / 1000)
         if self.results:
             due = min(due, self.oldest + FLUSH_SECONDS)
         ended = self.caller.wait(due - now)
@@ -220,16 +233,19 @@ class Pump:
         for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
             if claimed.due_ms > claim.now_ms:
                 self.ahead.put(self.preparer.prepare(claimed, claimed.due_ms, claim.now_ms))
-                self.ahead_due = 0.0  # the next wait must not be longer than until it is due
             else:
                 self._begin(self.preparer.prepare(claimed, claim.now_ms))
         self.more = 0 <= claim.next_ms <= claim.now_ms
+        if not self.more:
+            self.young_until = after  # it is level with its work
         if self.more:
             # with all slots taken, the next flush frees some and claims again
-            full = self.caller.busy >= self.total_calls
+            full = self._room(after) <= 0
             stuck = not claim.tasks and not claim.unfinished
-            self.claim_due = self.heartbeat_due if full or stuck else after
-            if len(claim.tasks) == want or self.caller.busy >= self.queue_calls:
+            young = after < self.young_until
+            later = self.young_until if young else self.heartbeat_due
+            self.claim_due = later if full or stuck else after
+            if (not young and len(claim.tasks) == want) or self.caller.busy >= self.queue_calls:
                 self._ask_for_help(after)
         elif claim.next_ms < 0:
             self.claim_due = self.heartbeat_due
@@ -249,23 +265,22 @@ class Pump:
     def _begin_ahead(self, now: float) -> None:
         """Begin the calls that were taken ahead and are due, as far as there are slots for them."""
         if now - self.heard > AHEAD_STALE_SECONDS:
-            self.rushed = False  # nothing due is left: results may be written again
-            self._put_back(self.ahead.take_all())
+            self._put_back(self.ahead.clear())
             return
         now_ms = now * 1000 + self.skew_ms
         idle = not self.caller.busy
-        for lane in self.ahead.due(now_ms):
-            room = min(
-                self.queue_calls - self.lanes.get(lane, 0), self.total_calls - self.caller.busy
-            )
-            for prepared in self.ahead.take(lane, now_ms, room):
-                prepared.started_ms = now_ms
-                self._begin(prepared)
+        for prepared in self.ahead.ready(now_ms, self._slots):
+            prepared.started_ms = now_ms
+            self._begin(prepared)
         if idle and self.caller.busy:
             self.caller.push()  # before the store is asked for more
-        self._put_back(self.ahead.take_late(now_ms - AHEAD_PATIENCE_MS))
-        self.rushed = bool(self.ahead.due(now_ms))  # the next ones begin when some call has ended
-        self.ahead_due = (self.ahead.next_ms(now_ms, AHEAD_PATIENCE_MS) - self.skew_ms) / 1000
+        if late := self.ahead.late(now_ms):
+            self._put_back(late)
+            self._ask_for_help(now)
+
+    def _slots(self, lane: str) -> int:
+        """So many more calls of a lane may be in flight."""
+        return min(self.queue_calls - self.lanes.get(lane, 0), self.total_calls - self.caller.busy)
 
     def _begin_paced(self, claim: pumps.Claim, asked: float) -> list[Claimed]:
         """Begin the calls that are under a rate, each in time or not at all; answers the others."""
@@ -330,6 +345,8 @@ class Pump:
             return
         self.recorder.take_counters()
         self.recorder.hosts.clear()
+        if self.risk < self.total_calls:
+            self.risk *= 2
         del self.results[: len(some)]
         self.claim_due = min(self.claim_due, now)
 

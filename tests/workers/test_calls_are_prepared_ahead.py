@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import eventually
 from tests.receiver import Answer, Receiver
 from tests.workers.test_pump import pumping
+from timeball import queue
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
 from timeball.errors import Conflict
@@ -86,12 +88,15 @@ def test_what_finds_no_slot_is_put_back_and_called_later(
 ) -> None:
     monkeypatch.setattr(pump_module, "AHEAD_MS", 1500)
     few = replace(house, settings=replace(house.settings, pump_calls=3))
+    bells: list[object] = []
+    monkeypatch.setattr(queue, "send_help", lambda *given: bells.append(given))
     with Receiver(lambda _: Answer(delay=0.6)) as receiver, pumping(few) as pump:
         _, ids = submit(house, project, receiver.url, 10, 2.0)
         eventually(lambda: pump.ahead.count == 10)
         eventually(lambda: all(intake.get(house, project.id, one).ended_at for one in ids))
     assert {intake.get(house, project.id, one).attempt for one in ids} == {1}
     assert len(receiver.received) == 10
+    assert bells, "another pump might have had slots for them"
 
 
 def test_one_after_the_other_is_called_when_it_is_due(house: House, project: Project) -> None:
@@ -117,10 +122,10 @@ def test_a_pump_that_was_frozen_asks_before_it_begins_what_it_held(
         [held] = pump.ahead.ids()
         pumps.give_back(house.client, pump.prefix, pump.name, [], 9)  # as beat does
         pumps.claim(house.client, pump.prefix, "another", 9, 9, 9, ahead_ms=2000)
-        pump.rushed = True
+        pump.ahead.rushed = True
         pump.heard -= 30
         eventually(lambda: pump.ahead.count == 0)
-        assert not pump.rushed, "results would wait for calls that it no longer has"
+        assert not pump.ahead.rushed, "results would wait for calls that it no longer has"
         assert time.time() < due.timestamp() + 0.5
         time.sleep(max(0.0, due.timestamp() + 0.5 - time.time()))  # nothing may come
     assert not receiver.received
@@ -134,18 +139,29 @@ def prepared(lane: str, due_ms: float) -> Prepared:
 
 
 def test_calls_are_taken_by_lane_in_the_order_of_their_instants() -> None:
-    ahead = Ahead()
+    ahead = Ahead(patience_ms=100)
     for due in (10, 30, 20):
         ahead.put(prepared("a", due))
     ahead.put(prepared("b", 15))
-    assert ahead.due(9) == []
-    assert ahead.next_ms(9, 100) == 10
-    assert ahead.due(15) == ["a", "b"]
-    assert [one.started_ms for one in ahead.take("a", 25, 9)] == [10, 20]
-    assert ahead.next_ms(16, 100) == 30
-    assert ahead.next_ms(40, 100) == 115
-    assert [claimed.due_ms for claimed in ahead.take_late(29)] == [15]
-    assert ahead.count == 1
-    assert ahead.ids() == [b"30"]
-    assert [claimed.due_ms for claimed in ahead.take_all()] == [30]
-    assert (ahead.count, ahead.due(99)) == (0, [])
+
+    def ready(now_ms: float, room: int = 9) -> list[float]:
+        return [one.started_ms for one in ahead.ready(now_ms, lambda _: room)]
+
+    assert (ready(9), ahead.look_ms, ahead.rushed) == ([], 10, False)
+    assert (ready(25, room=1), ahead.look_ms, ahead.rushed) == ([10, 15], 120, True)
+    assert (ready(25), ahead.look_ms, ahead.rushed) == ([20], 30, False)
+    assert (ready(40, room=0), ahead.look_ms, ahead.rushed) == ([], 130, True)
+    assert (ahead.count, ahead.ids()) == (1, [b"30"])
+    assert ahead.late(129) == []
+    assert [claimed.due_ms for claimed in ahead.late(130)] == [30]
+    assert (ahead.count, ahead.rushed, ahead.look_ms) == (0, False, math.inf)
+
+
+def test_what_is_cleared_leaves_nothing_to_hurry_for() -> None:
+    ahead = Ahead(patience_ms=100)
+    for due in (10, 20):
+        ahead.put(prepared("a", due))
+    assert [one.started_ms for one in ahead.ready(10, lambda _: 0)] == []
+    assert ahead.rushed
+    assert [claimed.due_ms for claimed in ahead.clear()] == [10, 20]
+    assert (ahead.count, ahead.rushed, ahead.look_ms) == (0, False, math.inf)
