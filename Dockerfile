@@ -28,7 +28,7 @@ FROM python:3.12-slim
 LABEL org.opencontainers.image.title="Timeball" \
       org.opencontainers.image.description="A self-hosted dispatcher of HTTP tasks: call this URL, then." \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/timeball/bin:$PATH TIMEBALL_LOG_FORMAT=json
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2 PATH=/opt/timeball/bin:$PATH TIMEBALL_LOG_FORMAT=json
 
 # The folders give the named volumes of docker-compose.yml their owner.
 RUN groupadd --gid 10001 timeball \

@@ -246,11 +246,19 @@ def idlecost(options: Options) -> list[Figure]:
         Figure(
             "Resident, whole stack",
             "MB",
+            proportional,
+            None,
+            "under 350",
+            proportional < 350,
+            "a page that processes share counts once",
+        ),
+        Figure(
+            "The same, a shared page counted in each process",
+            "MB",
             resident,
             theirs_memory,
-            "under 350",
-            resident < 350,
+            "",
+            None,
             held,
         ),
-        Figure("The same, shared pages counted once", "MB", proportional),
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.load import Client, fill, instant, percentile, task
 from bench.plain import Plain
 from bench.receiver import Receiver
-from bench.stack import Stack, tree
+from bench.stack import PROGRAM, Stack, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,12 @@ class Options:
     seconds: int = 60
     kept: int = 1_000_000
     plain: bool = True
+    program: Path = PROGRAM
     settings: dict[str, str] = field(default_factory=dict)
 
     def stack(self) -> Stack:
         """A fresh product with these settings."""
-        return Stack(workers=self.workers, settings=self.settings)
+        return Stack(workers=self.workers, settings=self.settings, program=self.program)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-write", action="store_true", help="only print")
     parser.add_argument("--json", type=Path, default=HERE / "results.json", metavar="FILE")
+    parser.add_argument(
+        "--program",
+        type=Path,
+        default=standard.program,
+        metavar="FILE",
+        help="the timeball that is measured, as of an environment without what tests need",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="TIMEBALL_X=VALUE")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.sections if name not in SECTIONS]:
@@ -153,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=chosen.seconds,
         kept=chosen.kept,
         plain=not chosen.no_plain,
+        program=chosen.program.absolute(),
         settings=dict(word.split("=", 1) for word in chosen.set),
     )
     if chosen.quick:

@@ -85,6 +85,7 @@ class Stack:
     data: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 60.0
+    program: Path = PROGRAM
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -107,7 +108,7 @@ class Stack:
         if self.data is None:
             self.data = Path(tempfile.mkdtemp(prefix="timeball-"))
         self.ready_file.unlink(missing_ok=True)
-        command = [str(PROGRAM), "up"]
+        command = [str(self.program), "up"]
         command += ["--data", str(self.data / "house"), "--port", str(self.port)]
         command += ["--ready-file", str(self.ready_file)]
         command += ["--workers", str(self.workers), "--beats", str(self.beats)]

@@ -57,7 +57,7 @@ def table(results: Mapping[str, Any]) -> str:
     batch, single = of("ingest", "Tasks by batch-create"), of("ingest", "Single POSTs")
     waiting, finished = of("memory", "Store a waiting task"), of("memory", "Store a finished task")
     rest = of("idlecost", "CPU at rest")
-    memory = of("idlecost", "The same, shared pages counted once")
+    memory = of("idlecost", "Resident, whole stack")
     rows = [
         (
             "deliveries a second, signed, logged, with the store's file on",

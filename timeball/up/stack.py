@@ -106,6 +106,8 @@ class _Stack:
         self.environment = {
             # Celery's word to root, at every start: who runs `up` has chosen the user.
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            # Each thread of the API would take memory from a heap of its own, and give none of it back.
+            "MALLOC_ARENA_MAX": "2",
             **_absolute(environ),
             **self.own,
             "PYTHONUNBUFFERED": "1",
