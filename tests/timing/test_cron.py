@@ -251,6 +251,9 @@ def test_in_utc_an_expression_is_what_cronsim_makes_of_it(text: str, after: date
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("*/40 * * * *", "At 0 and 40 minutes past the hour"),
+        ("0 */5 * * *", "At 00:00, 05:00, 10:00, 15:00 and 20:00"),
+        ("*/45 * * * * *", "At 0 and 45 seconds past the minute"),
         ("0 9 * * 1-5", "At 09:00, Monday through Friday"),
         ("*/5 * * * * *", "Every 5 seconds"),
         ("@every 90s", "Every 1 minute 30 seconds"),

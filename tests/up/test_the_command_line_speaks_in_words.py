@@ -40,6 +40,18 @@ def test_all_faults_are_told_at_once(settings: Settings) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("program", ["up", "api", "worker", "beat"])
+def test_targets_that_cannot_be_read_are_told_before_anything_starts(
+    tmp_path: Path, settings: Settings, program: str
+) -> None:
+    done = _run(
+        program, env=environment(settings, TIMEBALL_ALLOWED_TARGETS="10.0.0.1:*"), cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "TIMEBALL_ALLOWED_TARGETS: '10.0.0.1:*' has a wildcard" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -159,9 +159,11 @@ def up(
 
 def _become(argv: Callable[[], tuple[str, ...]]) -> None:
     """Check the settings, then turn this process into the program."""
-    from timeball import settings
+    from timeball.egress import Policy
+    from timeball.settings import load
 
-    settings.load()
+    given = load()
+    Policy.parse(given.allowed_targets, given.denied_targets)
     words = argv()
     sys.stdout.flush()
     os.execv(words[0], words)  # noqa: S606 - no shell is wanted

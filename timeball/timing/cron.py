@@ -221,7 +221,8 @@ def _why_no_term(term: str) -> str:
 
 
 def _bad(term: str, column: Column, hint: str) -> InvalidField:
-    return InvalidField("cron", f"{term!r} is not a {column.noun}: {hint}")
+    article = "an" if column is HOUR else "a"
+    return InvalidField("cron", f"{term!r} is not {article} {column.noun}: {hint}")
 
 
 def cron_days(cron: Cron) -> Days:

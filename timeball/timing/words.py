@@ -8,7 +8,7 @@ from itertools import product
 
 from cron_descriptor import ExpressionDescriptor, Options
 
-from timeball.timing.cron import Cron
+from timeball.timing.cron import COLUMNS, Column, Cron
 from timeball.timing.recurrence_set import RecurrenceSet
 from timeball.timing.rrule import Freq, RRule
 
@@ -46,6 +46,7 @@ def cron_in_words(cron: Cron) -> str:
     if cron.every is not None:
         return f"Every {_duration(cron.every)}"
     *times, day, month, weekday = cron.columns
+    times = [_uneven(text, column) for text, column in zip(times, COLUMNS[:3], strict=True)]
     starred = day.startswith("*") or weekday.startswith("*")
     # cron-descriptor tells L, W and # right only where they stand alone.
     days = day.split(",") if "L" in day else [day]
@@ -61,6 +62,14 @@ def cron_in_words(cron: Cron) -> str:
         # With a star at either's head a day must match both; cron-descriptor does not know.
         words = words.replace(", or on ", ", and only on ")
     return words
+
+
+def _uneven(text: str, column: Column) -> str:
+    """A step that does not go into its hour or day as its values: "every 7 minutes" would be untrue at its end."""
+    star, _, step = text.partition("/")
+    if star != "*" or not step or (column.high + 1) % int(step) == 0:
+        return text
+    return ",".join(map(str, range(0, column.high + 1, int(step))))
 
 
 def _describe(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from timeball import settings
+from timeball.egress import Policy
 from timeball.errors import ConfigError
 from timeball.up import commands, ports, ready, valkey
 from timeball.up.console import Console
@@ -56,6 +57,7 @@ def run(options: Options, environ: Mapping[str, str], began: float) -> int:
     faults: list[str] = []
     folder = Folder(options.data)
     given = _attempt(faults, lambda: settings.load(environ)) or settings.Settings()
+    _attempt(faults, lambda: Policy.parse(given.allowed_targets, given.denied_targets))
     if given.alert_urls:
         from timeball.dispatch import messengers  # the others need nothing of it to start
 
