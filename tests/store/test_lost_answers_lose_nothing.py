@@ -12,7 +12,9 @@ from timeball.ids import id_text, new_task_id
 from timeball.model.project import Project
 from timeball.model.schedule import Schedule
 from timeball.model.task import Draft, Request, State
-from timeball.store import pumps, schedules
+from timeball.store import pumps, roll, schedules
+from timeball.store.gauges import server_facts
+from timeball.store.scripts import connect
 
 
 def submit(house: House, project: Project, n: int = 1) -> list[bytes]:
@@ -77,3 +79,21 @@ def test_a_schedule_made_twice_by_one_move_is_made_once(house: House, project: P
     written = [schedules.write(house.client, prefix, draft, None, (), 0)[0] for _ in range(2)]
     assert written[0] == written[1] == verbs.get(house, project.id, draft.id)
     assert verbs.find(house, project.id, None, 10, None).schedules == [written[0]]
+
+
+def test_what_is_read_is_the_same_when_the_connection_had_been_closed(house: House) -> None:
+    """As behind sentinels, or after a restart of the store: the second way of a command answers as the first."""
+    roll.sign_in(house.client, "beat", "here:1", {"leads": True})
+
+    def read() -> tuple[list[str], set[str]]:
+        return [entry.name for entry in roll.roll(house.client)], {*server_facts(house.client)}
+
+    before = read()
+    assert before[0] == ["here:1"]
+    assert "used_memory" in before[1]
+    other = connect(house.settings.redis_url)
+    for _ in range(3):
+        other.client_kill_filter(_type="normal", skipme=True)
+        assert roll.roll(house.client)[0].facts == {"leads": True}
+        other.client_kill_filter(_type="normal", skipme=True)
+        assert read() == before

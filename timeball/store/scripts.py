@@ -138,7 +138,7 @@ def call(client: Client, name: str, prefix: str, args: Sequence[Arg]) -> Any:
 def command(client: Client, *words: Arg) -> Any:
     """A command that is no move and may be repeated, answered as the store says it. Raises as `call` does."""
     with store_errors():
-        return _send(client, words)
+        return _send(client, words, _send_plainly)
 
 
 class Sent:
@@ -220,7 +220,31 @@ class _Idle:
 _idle: WeakKeyDictionary[Client, _Idle] = WeakKeyDictionary()
 
 
-def _send(client: Client, words: tuple[Arg, ...]) -> Any:
+def _send_plainly(client: Client, words: tuple[Arg, ...]) -> Any:
+    """One command on a connection of the pool; `execute_command` would make other things of some answers."""
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_packed_command((_pack(words),))
+        return connection.read_response()
+    except ResponseError:
+        raise
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _send_fully(client: Client, words: tuple[Arg, ...]) -> Any:
+    return client.execute_command(*words)
+
+
+def _send(
+    client: Client,
+    words: tuple[Arg, ...],
+    again: Callable[[Client, tuple[Arg, ...]], Any] = _send_fully,
+) -> Any:
     """One command without the retries and measures of `execute_command`, which cost as much as all the rest.
 
     When the connection proves broken, that one sends the command once more on a new one. A store that is too slow
@@ -242,4 +266,4 @@ def _send(client: Client, words: tuple[Arg, ...]) -> Any:
         raise
     finally:
         idle.put(connection)  # also one that is closed: it opens itself again
-    return client.execute_command(*words)
+    return again(client, words)
