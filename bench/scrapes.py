@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import statistics
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+import psutil
 
 from bench.load import Client, fill, stream, task
 from bench.receiver import Receiver
@@ -43,24 +46,42 @@ def crowd(stack: Stack, count: int) -> None:
         intake.submit(house, made.id, drafts)
 
 
-def used(stack: Stack) -> float:
-    """Seconds of CPU that API and store have used, to the nanosecond: ticks of 10 ms are too coarse here."""
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Seconds of CPU, to the nanosecond: ticks of 10 ms are too coarse here."""
+
+    api: float
+    store: float
+
+    @classmethod
+    def of(cls, stack: Stack) -> Used:
+        """What the two have used so far."""
+        roles = stack.by_role()
+        return cls(_seconds(roles["api"]), _seconds(roles["redis"]))
+
+    def __sub__(self, other: Used) -> Used:
+        return Used(self.api - other.api, self.store - other.store)
+
+    def __add__(self, other: Used) -> Used:
+        return Used(self.api + other.api, self.store + other.store)
+
+
+def _seconds(processes: Sequence[psutil.Process]) -> float:
     found = 0
-    for role in ("api", "redis"):
-        for process in stack.by_role()[role]:
-            for thread in Path(f"/proc/{process.pid}/task").iterdir():
-                with suppress(FileNotFoundError):
-                    found += int((thread / "schedstat").read_text().split()[0])
+    for process in processes:
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            with suppress(FileNotFoundError):
+                found += int((thread / "schedstat").read_text().split()[0])
     return found / 1e9
 
 
-def stretch(stack: Stack, body: bytes, seconds: float, rate: float, scrapes: int) -> float:
-    """Seconds of CPU that API and store used, while so many scrapes came in at even distances."""
+def stretch(stack: Stack, body: bytes, seconds: float, rate: float, scrapes: int) -> Used:
+    """What API and store used while so many scrapes came in at even distances."""
     words = (stack.url, stack.key, [body], seconds, rate, 4)
     load = multiprocessing.get_context("spawn").Process(target=stream, args=words)
     client = Client(stack.url, stack.key)
     load.start()
-    before, began = used(stack), time.monotonic()
+    before, began = Used.of(stack), time.monotonic()
     for number in range(scrapes):
         time.sleep(max(0.0, began + number * seconds / scrapes - time.monotonic()))
         status, _, answer = client.send("GET", "/metrics")
@@ -68,7 +89,7 @@ def stretch(stack: Stack, body: bytes, seconds: float, rate: float, scrapes: int
             raise RuntimeError(f"GET /metrics answered {status}: {answer[:200]!r}")
     load.join()
     time.sleep(max(0.0, began + seconds + 2 - time.monotonic()))
-    return used(stack) - before
+    return Used.of(stack) - before
 
 
 def main() -> None:
@@ -81,23 +102,29 @@ def main() -> None:
     parser.add_argument("--projects", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=1)
     chosen = parser.parse_args()
-    spent, without = [], []
+    spent, rest = [], []
     with Receiver() as receiver, Stack() as stack:
         crowd(stack, chosen.projects)
         fill(stack.url, stack.key, 500, task(receiver.url + "/ok"), size=100)
         body = json.dumps(task(receiver.url + "/ok")).encode()
+        stretch(stack, body, chosen.seconds, chosen.rate, chosen.scrapes)  # warms it up
         for _ in range(chosen.rounds):
             # in this order what grows all along, as the store does, cancels out
             costs = [
                 stretch(stack, body, chosen.seconds, chosen.rate, scrapes)
                 for scrapes in (0, chosen.scrapes, chosen.scrapes, 0)
             ]
-            spent.append((costs[1] + costs[2] - costs[0] - costs[3]) / 2)
-            without.append((costs[0] + costs[3]) / 2)
-    each, rest = statistics.mean(spent), statistics.mean(without)
+            spent.append((costs[1] + costs[2]) - (costs[0] + costs[3]))
+            rest.append(costs[0] + costs[3])
+    stretches = 2 * chosen.rounds
+    api, store = (sum(getattr(u, name) for u in spent) / stretches for name in ("api", "store"))
+    others = sum(u.api + u.store for u in rest) / stretches
     print(
-        f"{chosen.scrapes} scrapes in {chosen.seconds:g} s: {each / chosen.seconds:.2%} of a core, "
-        f"{each / chosen.scrapes * 1e3:.2f} ms each; all else {rest / chosen.seconds:.1%}"
+        f"{chosen.scrapes} scrapes in {chosen.seconds:g} s: "
+        f"{(api + store) / chosen.seconds:.2%} of a core; "
+        f"each {api / chosen.scrapes * 1e3:.2f} ms of the API, "
+        f"{store / chosen.scrapes * 1e3:.2f} ms of the store; "
+        f"all else {others / chosen.seconds:.1%}"
     )
 
 
