@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,7 @@ from click.testing import CliRunner
 from tests.conftest import environment
 from tests.hostile.endpoints import make_certificates
 from tests.receiver import Receiver
-from tests.workers.test_pump import ended, submit
-from timeball import egress
+from tests.workers.test_pump import ended, pumping, submit
 from timeball.cli import cli
 from timeball.dispatch import intake
 from timeball.dispatch.house import House
@@ -29,9 +28,6 @@ from timeball.settings import Settings
 from timeball.store import via
 from timeball.store.via import Via
 from workers import prepare
-from workers.call import Caller
-from workers.prepare import Signers
-from workers.pump import Pump
 
 __all__ = ["submit"]
 
@@ -94,26 +90,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pump(house: House, certificates: Path) -> Iterator[Callable[..., None]]:
     """Starts a pump that may reach some targets."""
-    stop, started = threading.Event(), []
+    authority = str(certificates / "authority.pem")
+    with ExitStack() as stack:
 
-    def start(*allowed: str) -> None:
-        caller = Caller(
-            egress.Policy.parse(allowed, ()),
-            connect_timeout_ms=2000,
-            keep_bytes=1000,
-            read_bytes=10_000,
-            ca_file=str(certificates / "authority.pem"),
-        )
-        made = Pump(house, 0, caller, Signers(house.client, house.vault), "test", stop.is_set)
-        thread = threading.Thread(target=made.run)
-        thread.start()
-        started.append((thread, caller))
+        def start(*allowed: str) -> None:
+            stack.enter_context(pumping(house, allowed=allowed, ca_file=authority))
 
-    yield start
-    stop.set()
-    for thread, caller in started:
-        thread.join(20)
-        caller.close()
+        yield start
 
 
 def test_calls_go_through_the_proxy(

@@ -100,15 +100,21 @@ def test_a_projects_slots_are_shared_by_its_queues(line: Line) -> None:
     assert len(line.claim()) == 1
 
 
+def begun(line: Line, count: int, late_ms: int = 0) -> list[float]:
+    """The instants at which so many calls began: each when the line had said, or so much later."""
+    found: list[float] = []
+    while len(found) < count:
+        got = line.claim()
+        found += [line.now_ms] * len(got)
+        line.finish(got)
+        line.advance(max(1, line.next_ms or 1) + late_ms)
+    return found
+
+
 def test_a_rate_gives_one_call_each_step_and_says_when_the_next_is(line: Line) -> None:
     line.limit(rate=50, per=timedelta(seconds=1))
     line.submit(120)
-    began: list[float] = []
-    while len(began) < 101:
-        got = line.claim()
-        began += [line.now_ms] * len(got)
-        line.finish(got)
-        line.advance(max(1, line.next_ms or 1))
+    began = begun(line, 101)
     for n in range(50, len(began)):
         assert began[n] - began[n - 50] >= SECOND
     assert began[100] - began[0] <= 2.1 * SECOND
@@ -304,12 +310,7 @@ def test_no_window_has_more_than_the_rate_whatever_the_burst(line: Line) -> None
 def test_a_late_claim_is_made_up_for(line: Line) -> None:
     line.limit(rate=50, per=timedelta(seconds=1))
     line.submit(120)
-    began: list[float] = []
-    while len(began) < 101:
-        got = line.claim()
-        began += [line.now_ms] * len(got)
-        line.finish(got)
-        line.advance(max(1, line.next_ms or 1) + 10)
+    began = begun(line, 101, late_ms=10)
     assert began[100] - began[0] <= 2.8 * SECOND, "each ten late would be three seconds"
     for n in range(50, len(began)):
         assert began[n] - began[n - 50] >= SECOND

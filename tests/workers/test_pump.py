@@ -26,7 +26,9 @@ from workers.pump import Pump
 
 
 @contextmanager
-def pumping(house: House, *, allowed: tuple[str, ...] = ("localhost",)) -> Iterator[Pump]:
+def pumping(
+    house: House, *, allowed: tuple[str, ...] = ("localhost",), ca_file: str | None = None
+) -> Iterator[Pump]:
     """A pump at work in a thread of its own."""
     stop = threading.Event()
     settings = house.settings
@@ -35,6 +37,7 @@ def pumping(house: House, *, allowed: tuple[str, ...] = ("localhost",)) -> Itera
         connect_timeout_ms=2000,
         keep_bytes=settings.response_keep_bytes,
         read_bytes=settings.response_read_bytes,
+        ca_file=ca_file,
     )
     pump = Pump(house, 0, caller, Signers(house.client, house.vault), "test", stop.is_set)
     thread = threading.Thread(target=pump.run)

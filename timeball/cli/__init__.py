@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -32,6 +33,7 @@ from timeball.errors import ConfigError, TimeballError
 
 BEGAN = time.monotonic()
 PORT = click.IntRange(0, 65535)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -87,14 +89,18 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _folder(about: str) -> Callable[[F], F]:
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(".timeball"),
+        show_default=True,
+        help=about,
+    )
+
+
 @cli.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".timeball"),
-    show_default=True,
-    help="Where everything is kept; made when it does not exist.",
-)
+@_folder("Where everything is kept; made when it does not exist.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of API and inbox.")
 @click.option(
     "--port", type=PORT, default=8080, show_default=True, help="The API; next free one if taken."
@@ -246,13 +252,7 @@ def inbox(host: str, port: int) -> None:
 
 
 @cli.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".timeball"),
-    show_default=True,
-    help="The data folder of a running `timeball up`.",
-)
+@_folder("The data folder of a running `timeball up`.")
 @click.option("--json", "as_json", is_flag=True, help="As the ready file has it.")
 def info(data: Path, as_json: bool) -> None:
     """Show again what a running `timeball up` has printed."""
