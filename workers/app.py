@@ -9,11 +9,11 @@ import gc
 import os
 import signal
 import socket
+from contextlib import suppress
 from functools import cache
 from multiprocessing import RawValue
 from typing import Any
 
-import pycurl
 from celery import bootsteps
 from celery.signals import (
     setup_logging,
@@ -125,8 +125,10 @@ def pump(shard: int) -> None:
         teller = _teller(pump.request.hostname or worker)
         calls = Pump(_house(), shard, _caller(), _signers(), worker, _must_stop, teller).run()
         log.info("the pump sleeps", shard=shard, calls=calls)
-    except pycurl.error:
-        # whatever libcurl has come to, the next pump begins with a fresh one
+    except Exception:
+        # whatever it has come to, the next pump begins without the calls that this one leaves behind
+        with suppress(Exception):
+            _caller().close()
         _caller.cache_clear()
         raise
     finally:

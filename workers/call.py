@@ -249,22 +249,29 @@ class Caller:
         free = self._posts if post else self._others
         slot = free.pop() if free else self._new_slot(free)
         setopt = slot.setopt
-        slot.prepared = prepared
         slot.room, slot.received = self.keep_bytes, 0
         slot.over = slot.opened = False
-        if slot.url != prepared.url:
-            slot.url = prepared.url
-            setopt(pycurl.URL, prepared.url)
-        if slot.timeout_ms != prepared.timeout_ms:
-            slot.timeout_ms = prepared.timeout_ms
-            setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
-        if slot.via is not prepared.via:
-            slot.go(prepared.via)
-        setopt(pycurl.HTTPHEADER, prepared.lines)
-        if post:
-            setopt(pycurl.POSTFIELDS, prepared.body)
-        else:
-            set_method(slot.curl, prepared.method, prepared.body)
+        try:
+            if slot.url != prepared.url:
+                setopt(pycurl.URL, prepared.url)
+                slot.url = prepared.url
+            if slot.timeout_ms != prepared.timeout_ms:
+                setopt(pycurl.TIMEOUT_MS, prepared.timeout_ms)
+                slot.timeout_ms = prepared.timeout_ms
+            if slot.via is not prepared.via:
+                slot.go(prepared.via)
+            setopt(pycurl.HTTPHEADER, prepared.lines)
+            if post:
+                setopt(pycurl.POSTFIELDS, prepared.body)
+            else:
+                set_method(slot.curl, prepared.method, prepared.body)
+        except (pycurl.error, ValueError, TypeError):
+            # one request that cannot be sent must not end the calls of all others; its handle is half set
+            self._slots.pop(slot.curl).curl.close()
+            prepared.refused = Outcome.UNREACHABLE, "the request is none that can be sent"
+            self._unmade.append(prepared)
+            return
+        slot.prepared = prepared
         self.busy += 1
         line = slot.line = self.pools.line(prepared.host)
         place = slot.place = line.place()

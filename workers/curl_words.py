@@ -28,6 +28,10 @@ _UNSAID = {100: "a header of the response is longer than is taken"}
 def explain(code: int, message: str) -> tuple[Outcome, str]:
     """How a call ended that libcurl gave up with a code, and why."""
     message = message or _UNSAID.get(code, f"libcurl gave up with its code {code}")
+    # over HTTP/2 it quotes what the peer sent, and pycurl makes lone surrogates of what is no text
+    message = message.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if not message.isprintable():
+        message = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return Outcome.TIMED_OUT, message
     if code == pycurl.E_COULDNT_CONNECT or code in _REFUSED:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.hostile.kinds import KINDS, Act, Reader, Writer
+from tests.hostile.kinds import KINDS, Reader, Writer
 
 LIVES_SECONDS = 900.0
 """It ends by itself after that, whatever became of its parent."""
@@ -116,21 +116,21 @@ async def main(folder: Path) -> None:
         for name in ("wrong-name", "expired", "self-signed")
     }
     doors["tls"] = await _serve(_by_path, context(folder, "good"))
+    speaks_http2 = context(folder, "good")
+    speaks_http2.set_alpn_protocols(["h2"])
     urls = {}
     for one in KINDS.values():
         if one.where == "plain":
             urls[one.name] = f"http://localhost:{plain}/{one.name}"
         elif one.where in doors:
             urls[one.name] = f"https://localhost:{doors[one.where]}/{one.name}"
+        elif one.where == "raw-h2":
+            urls[one.name] = f"https://localhost:{await _serve(one.act, speaks_http2)}/"
         else:
             scheme = "https" if one.where == "raw-tls" else "http"
-            urls[one.name] = f"{scheme}://localhost:{await _alone(one.act)}/"
+            urls[one.name] = f"{scheme}://localhost:{await _serve(one.act)}/"
     print(json.dumps({"urls": urls, "forbidden": await _serve(count)}), flush=True)
     await asyncio.sleep(LIVES_SECONDS)
-
-
-async def _alone(act: Act) -> int:
-    return await _serve(act)
 
 
 class Endpoints:

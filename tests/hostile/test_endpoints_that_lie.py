@@ -86,10 +86,11 @@ def test_every_kind_ends_with_a_named_outcome_and_leaves_the_others_alone(
                 expected = KINDS[name].expected if name in KINDS else {"answered"}
                 assert called.outcome in expected, (name, called)
                 assert len(called.body) <= 4096
-                assert len(called.raw_headers) <= 120_000
+                assert len(called.raw_headers) <= 320_000  # where libcurl ends, and one more
                 assert (called.status is None) == (called.outcome not in ("answered", "too_large"))
                 assert (called.error is None) == (called.outcome is Outcome.ANSWERED), called
                 assert called.error is None or 0 < len(called.error) < 500
+                assert called.error is None or called.error.isprintable(), called
         assert us.memory_info().rss - before < 50 << 20
         assert us.num_fds() - descriptors < 100
         assert len(good.received) == 3 * 50

@@ -135,3 +135,25 @@ def test_a_full_pool_leaves_calls_to_the_next_and_all_full_ones_share() -> None:
     assert line.busy[5:] == [CROWD] * (POOLS - 5)
     for pool in pools.all:
         pool.close()
+
+
+def test_a_request_that_cannot_be_sent_ends_alone(caller: Caller) -> None:
+    with Receiver() as a:
+        go(caller, prepared(a.url + "/before"))
+        bad = [
+            prepared("http://ex\u00e4mple.com/"),
+            prepared("http://localhost/\ud800"),
+            prepared("http://localhost/\0"),
+            prepared(a.url, "G\0ET"),
+        ]
+        for one in bad:
+            caller.start(one)
+        ended = {called.prepared.url: called for called in caller.wait(0)}
+        assert set(ended) == {one.url for one in bad}
+        for called in ended.values():
+            assert (called.outcome, called.status) == (Outcome.UNREACHABLE, None)
+            assert called.error == "the request is none that can be sent"
+        assert caller.busy == 0
+        # the handle that was half set is not used again: nothing goes to the address of the call before
+        go(caller, *(prepared(a.url + "/after") for _ in range(3)))
+        assert [r.path for r in a.received] == ["/before", *["/after"] * 3]

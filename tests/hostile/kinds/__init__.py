@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.kinds import broken, elsewhere, endless, framing, slow
+from tests.hostile.kinds import broken, elsewhere, endless, framing, http2, slow
 from tests.hostile.kinds.kind import KINDS, TIMED_OUT, Act, Kind, Reader, Writer
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "elsewhere",
     "endless",
     "framing",
+    "http2",
     "slow",
 ]
