@@ -14,6 +14,7 @@ from flask import Response, redirect, request, send_file, url_for
 from api.dashboard import segment_form, shown
 from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
+from api.spaaza.dump import dump_target
 from timeball.dispatch import export_files, own, sources
 from timeball.dispatch import exports as verbs
 from timeball.errors import Conflict, NotFound
@@ -143,6 +144,7 @@ def _facts(visit: Visit, number: int) -> dict[str, Any]:
     start = _whole(request.args.get("from", ""), LOG_LINES)
     found = verbs.get(visit.house, visit.project.id, number, LOG_PAGE + 1, start)
     trigger = found.order.trigger
+    target = dump_target(found.order.target, visit.desk.dumper.hidden)
     return {
         "row": _row(found),
         "it": found,
@@ -154,7 +156,7 @@ def _facts(visit: Visit, number: int) -> dict[str, Any]:
         "older": start + LOG_PAGE if len(found.logs) > LOG_PAGE else None,
         "sent": shown.escaped(
             orjson.dumps(
-                {"target": found.order.target, "trigger": trigger}, option=orjson.OPT_INDENT_2
+                {"target": target, "trigger": trigger}, option=orjson.OPT_INDENT_2
             ).decode()
         ),
         "now": codec.from_ms(visit.now_ms()),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from api.mergent.dump import is_secret
+from timeball.headers import only_names_a_secret
 from timeball.model.export import Code, Export, LogLine
 
 ZERO_DATE = "0001-01-01T00:00:00Z"
@@ -27,8 +30,24 @@ def dump_state(export: Export, code: Code | None = None) -> dict[str, str]:
     }
 
 
-def dump_export(export: Export) -> dict[str, Any]:
-    """One export. Trigger and target are as they were sent."""
+Hide = Callable[[str], str]
+"""What is shown for a secret value (`Dumper.hidden`)."""
+
+
+def dump_target(target: Mapping[str, Any], hide: Hide) -> dict[str, Any]:
+    """A target as it was sent, but for the values of secret headers of the call about its end."""
+    told = target.get("notify")
+    if told is None or "headers" not in told:
+        return dict(target)
+    headers = {
+        name: hide(value) if is_secret(name) and not only_names_a_secret(value) else value
+        for name, value in told["headers"].items()
+    }
+    return {**target, "notify": {**told, "headers": headers}}
+
+
+def dump_export(export: Export, hide: Hide) -> dict[str, Any]:
+    """One export. Trigger and target are as they were sent; of the target see `dump_target`."""
     order = export.order
     return {
         "id": export.number,
@@ -36,7 +55,7 @@ def dump_export(export: Export) -> dict[str, Any]:
         "desc": order.desc,
         "state": dump_state(export),
         "trigger": order.trigger,
-        "target": order.target,
+        "target": dump_target(order.target, hide),
         "logs": [dump_line(line) for line in export.logs] or None,
         "debug": order.debug,
         "version": VERSION,

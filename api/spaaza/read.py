@@ -10,13 +10,13 @@ from typing import Any
 from werkzeug.exceptions import Forbidden
 
 from api.auth import Caller
+from api.mergent import rules
 from api.mergent.errors import Fault, Rejected
 from timeball.dispatch import sources
 from timeball.dispatch.house import House
 from timeball.egress import Policy, check_url
 from timeball.errors import InvalidField, NotFound
 from timeball.export.formats import Format
-from timeball.headers import check_headers
 from timeball.model.export import Code, Order, Repeat
 from timeball.store.chains import MOST, check_chain
 from timeball.timing.durations import parse_instant
@@ -95,17 +95,15 @@ def _notify(policy: Policy, notify: Any) -> dict[str, Any]:
         raise InvalidField("target.notify.url", "must be given: the endpoint to call at the end")
     _known(notify, frozenset({"url", "headers"}), "target.notify")
     try:
-        check_url(notify["url"], policy)
+        checked: dict[str, Any] = {"url": check_url(notify["url"], policy).url}
     except InvalidField as error:
         raise InvalidField("target.notify.url", error.message) from None
-    given = notify.get("headers", {})
-    if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
-        raise InvalidField("target.notify.headers", "must be an object of strings")
-    try:
-        check_headers(given)
-    except InvalidField as error:
-        raise InvalidField("target.notify.headers", error.message) from None
-    return notify
+    if "headers" in notify:
+        try:
+            checked["headers"] = dict(rules.headers(notify["headers"]))
+        except InvalidField as error:
+            raise InvalidField("target.notify.headers", error.message) from None
+    return checked
 
 
 def _trigger(house: House, project: str, data: Mapping[str, Any]) -> datetime | None:

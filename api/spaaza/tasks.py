@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from api import body
 from api.answers import nothing, reply
 from api.auth import Caller
 from api.door import Door
+from api.mergent.dump import Dumper
 from api.slow import turns
 from api.spaaza import read
 from api.spaaza.dump import dump_export, dump_state
@@ -34,6 +36,13 @@ class Exports:
 
     def __init__(self, door: Door) -> None:
         self.door = door
+
+    def _dump(self, export: Export) -> dict[str, Any]:
+        return dump_export(export, self.dumper.hidden)
+
+    @cached_property
+    def dumper(self) -> Dumper:
+        return Dumper(self.door.settings.secret or "", self.door.settings.call_timeout)
 
     def wants(self, caller: Caller, data: Any) -> bool:
         """Whether a body that came to the path of both dialects is this one's. Raises InvalidField for both."""
@@ -57,9 +66,10 @@ class Exports:
         if type(data) is not dict:
             raise BadRequest("a task is a JSON object")
         order = read.order(self.door.house, self.door.policy, caller, data)
+        self.door.quotas.tasks(self.door.house, caller.project, 1)
         export = exports.create(self.door.house, caller.project, order)
         path = f"{request.path.rstrip('/')}/{export.number}"
-        return reply(dump_export(export), 201, (("Location", self._url(path)),))
+        return reply(self._dump(export), 201, (("Location", self._url(path)),))
 
     def _url(self, path: str) -> str:
         return (self.door.settings.public_url or "").rstrip("/") + path
@@ -79,14 +89,14 @@ class Exports:
 
         every = exports.find(self.door.house, caller.project, wanted.log_limit)
         some = islice(filter(fits, every), wanted.offset, wanted.offset + wanted.limit)
-        return reply([dump_export(export) for export in some])
+        return reply([self._dump(export) for export in some])
 
     def get(self, caller: Caller, request: Request, task_id: str) -> Response:
         """One export; `log_limit` and `offset` page its log, newest first."""
         limit = read.whole(request.args, "log_limit", 10, 200)
         offset = read.whole(request.args, "offset", 0, 200)
         house, number = self.door.house, _number(task_id)
-        return reply(dump_export(exports.get(house, caller.project, number, limit, offset)))
+        return reply(self._dump(exports.get(house, caller.project, number, limit, offset)))
 
     def execute(self, caller: Caller, request: Request, task_id: str) -> Response:
         """Run an export now and wait; 202 when it still runs after that."""
@@ -102,7 +112,7 @@ class Exports:
     def cancel(self, caller: Caller, request: Request, task_id: str) -> Response:
         """Take an export back, or stop it. Ours."""
         number = _number(task_id)
-        return reply(dump_export(exports.cancel(self.door.house, caller.project, number)))
+        return reply(self._dump(exports.cancel(self.door.house, caller.project, number)))
 
     def delete(self, caller: Caller, request: Request, task_id: str) -> Response:
         """Forget an export and its file. Ours."""

@@ -21,7 +21,7 @@ from tests.spaaza.conftest import chain as chain
 from tests.spaaza.conftest import shop as shop
 from timeball.dispatch import export_files, exports, sources
 from timeball.dispatch.house import House
-from timeball.model.export import Code, Export
+from timeball.model.export import Code, Export, Order
 from timeball.model.project import Project
 from timeball.model.visitor import Role
 from timeball.settings import Settings
@@ -336,3 +336,19 @@ def test_hostile_names_are_only_shown(browser: Browser, house: House, tmp_path: 
     for one in ("", "/1", "/new?index=odd", "/sources/odd", "/segments", "/segments/1"):
         page = browser.get(f"{ALL}{one}").text
         assert "<script>alert" not in page
+
+
+def test_an_export_shows_no_secret_header_of_the_call_about_its_end(
+    browser: Browser, house: House, project: Project
+) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}", "X-Plain": "plain"}
+    target = {
+        "action": "export",
+        "export_index": "users",
+        "notify": {"url": "https://example.com/", "headers": headers},
+    }
+    export = exports.create(house, project.id, Order(CHAIN, "", target, {}))
+    page = browser.get(f"{ALL}/{export.number}").text
+    assert "plain" in page
+    assert "hidden:" in page
+    assert SECRET not in page

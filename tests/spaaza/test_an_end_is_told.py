@@ -58,3 +58,46 @@ def test_it_is_told_once_though_the_worker_died_before_it_could_note_that(
     export_files.sweep(house, 10)
     assert len(calls(house, chain)) == 1
     assert not house.client.hexists(b"tb:{0}:x:" + export.id, "owed")
+
+
+def test_what_is_told_where_is_checked_as_a_tasks_request_is(
+    api: Spaaza, work: Callable[[], int], house: House, chain: Project
+) -> None:
+    """What is sent must be what was checked: a URL that libcurl cannot read would end all calls of a pump."""
+    headers = {"content-type": "application/x-end", "X-Empty": ""}
+    made = api.create(
+        target={"notify": {"url": "http://Ex\u00c4mple.com/\u00e4", "headers": headers}}
+    )
+    assert made["target"]["notify"]["url"] == "http://xn--exmple-cua.com/%C3%A4"
+    work()
+    [call] = calls(house, chain)
+    assert call.request.url.isascii()
+    assert dict(call.request.headers) == headers, "one content type, and no second one of ours"
+    for wrong in ({"X-A": "1", "x-a": "2"}, {"X-A": 1}, [], {"Host": "x"}, {"X-A": "a\r\nB: c"}):
+        task = {
+            "chain": 1764,
+            "target": {
+                "action": "export",
+                "export_index": "users",
+                "notify": {**NOTIFY, "headers": wrong},
+            },
+            "trigger": {},
+        }
+        answer = api("POST", "/tasks", task)
+        assert answer.status_code == 422, wrong
+        assert "target.notify.headers" in answer.json["error"]["fields"]
+
+
+def test_the_values_of_secret_headers_are_not_shown(
+    api: Spaaza, work: Callable[[], int], house: House, chain: Project
+) -> None:
+    headers = {"Authorization": "Bearer s3cret", "X-Token": "{{secret.T}}", "X-Plain": "plain"}
+    made = api.create(target={"notify": {**NOTIFY, "headers": headers}})
+    for shown in (made, api.get(made), api("GET", "/tasks").json[0]):
+        told = shown["target"]["notify"]["headers"]
+        assert told["Authorization"].startswith("hidden:")
+        assert (told["X-Token"], told["X-Plain"]) == ("{{secret.T}}", "plain")
+        assert "s3cret" not in str(shown)
+    work()
+    [call] = calls(house, chain)
+    assert dict(call.request.headers)["Authorization"] == "Bearer s3cret"

@@ -140,7 +140,9 @@ def tell(house: House, export: Export) -> None:
         "sha256": export.result.sha256 if export.result else None,
     }
     once = hashlib.sha256(f"export {export.id.hex()} {export.attempt}".encode()).hexdigest()
-    headers = (("Content-Type", "application/json"), *wanted.get("headers", {}).items())
+    headers = tuple(wanted.get("headers", {}).items())
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers = (("Content-Type", "application/json"), *headers)
     request = Request(
         wanted["url"], headers=headers, body=orjson.dumps(said), body_kind=BodyKind.JSON
     )
