@@ -255,6 +255,7 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
         },
         "response": response,
         "error": attempt.error,
+        "hint": attempt.hint,
         "worker": attempt.worker,
         "next_attempt_at": instant(attempt.next_at),
     }

@@ -130,6 +130,7 @@ SHAPES: dict[str, Shape] = {
             )
         ),
         error=maybe(text()),
+        hint=maybe(text("What to do about an outcome that may surprise, such as a redirect.")),
         worker=maybe(text()),
         next_attempt_at=maybe(instant()),
     ),

@@ -50,6 +50,7 @@ def test_each_attempt_tells_what_it_met(api: Api, pump: Pump) -> None:
         "timing": {"dns": 0.1, "connect": 0, "tls": 0, "first_byte": 0, "total": 1.5},
         "response": None,
         "error": "connection refused",
+        "hint": None,
         "worker": "w1",
         "next_attempt_at": "2026-11-02T12:00:05.000Z",
     }
@@ -69,3 +70,14 @@ def test_a_response_that_is_no_text_is_shown_as_base64(api: Api, pump: Pump) -> 
     pump.end(pump.take()[0], State.SUCCEEDED, raw)
     response = api("GET", f"/tasks/{task['id']}/attempts").json[0]["response"]
     assert (response["body"], response["body_base64"]) == (None, "//4A")
+
+
+def test_a_redirect_has_a_hint(api: Api, pump: Pump) -> None:
+    task = api.create()
+    headers = (("Location", "https://u:s3cret@example.com/new?token=s3cret"),)
+    redirected = Attempt(1, Outcome.ANSWERED, AT, 302, headers=headers)
+    pump.end(pump.take()[0], State.SCHEDULED, redirected)
+    pump.end(pump.take()[0], State.SUCCEEDED)
+    first, second = api("GET", f"/v2/tasks/{task['id']}/attempts").json
+    assert "redirects to 'https://example.com/new?...'" in first["hint"]
+    assert second["hint"] is None

@@ -251,3 +251,17 @@ def test_the_list_counts_each_state(
     assert page.count('aria-current="true">dead <b>') == 1
     narrowed = browser.get("/dashboard/tasks?queue=done").text
     assert '<a href="/dashboard/tasks?queue=done&amp;status=failure">dead</a>' in narrowed
+
+
+def test_an_attempt_that_was_redirected_says_so(
+    browser: Browser, make: Callable[..., Task], pump: Pump
+) -> None:
+    task = make()
+    [claimed] = pump.take()
+    headers = (("Location", "https://example.com/<b>"),)
+    redirected = Attempt(1, Outcome.ANSWERED, datetime.now(UTC), 301, headers=headers)
+    pump.end(claimed, State.DEAD, redirected)
+    page = browser.get(page_of(task)).text
+    assert (
+        "redirects to &#39;https://example.com/&lt;b&gt;&#39;; redirects are not followed" in page
+    )

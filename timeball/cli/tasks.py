@@ -154,7 +154,7 @@ def show_attempts(found: Iterable[Attempt], as_json: bool) -> None:
         end = str(one.status) if one.status is not None else one.outcome
         took = f"{one.duration.total_seconds() * 1000:.1f} ms"
         after = f"  next {one.next_attempt_at:%H:%M:%S}" if one.next_attempt_at else ""
-        why = f"  {one.error}" if one.error else ""
+        why = "".join(f"  {words}" for words in (one.error, one.hint) if words)
         click.echo(
             f"{one.number:>3}  {one.started_at:%Y-%m-%d %H:%M:%S}  {end:<11}  {took:>10}{after}{why}"
         )

@@ -57,7 +57,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a task. `status` and `body` are of the endpoint's answer, if there was one."""
+    """One try at a task. `status` and `body` are of the endpoint's answer, if there was one.
+
+    `hint` says what to do about an outcome that may surprise, such as a redirect.
+    """
 
     number: int
     outcome: str
@@ -67,6 +70,7 @@ class Attempt:
     started_at: datetime
     duration: timedelta
     next_attempt_at: datetime | None
+    hint: str | None
     raw: dict[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -82,6 +86,7 @@ class Attempt:
             started_at=datetime.fromisoformat(told["started_at"]),
             duration=timedelta(milliseconds=told["timing"]["total"]),
             next_attempt_at=instant(told["next_attempt_at"]),
+            hint=told.get("hint"),  # which an older API does not tell
             raw=told,
         )
 

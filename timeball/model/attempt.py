@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -56,3 +57,28 @@ class Attempt:
     error: str | None = None
     worker: str | None = None
     next_at: datetime | None = None
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about an outcome that may surprise, in words; None where the outcome says it."""
+        if self.outcome is not Outcome.ANSWERED or not 300 <= (self.status or 0) < 400:
+            return None
+        place = next((v for n, v in reversed(self.headers) if n.lower() == "location"), "")
+        if not place:
+            return f"redirects are not followed, and a {self.status} is no success"
+        return (
+            f"the endpoint redirects to {_harmless(place)}; redirects are not followed: "
+            "call where it leads, if that is where the task should go"
+        )
+
+
+_PLACE_SHOWN = 200
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}[^/\\?#]*@")
+
+
+def _harmless(location: str) -> str:
+    """A Location in quotes and plain ASCII, without what may be secret in it: user, password, query, fragment."""
+    place = _USER.sub(lambda found: f"{found[1] or ''}//", location)
+    shown = re.split("[?#]", place, maxsplit=1)[0]
+    more = "..." if len(shown) > _PLACE_SHOWN else "?..." if len(shown) < len(place) else ""
+    return ascii(shown[:_PLACE_SHOWN] + more)
