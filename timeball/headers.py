@@ -40,6 +40,19 @@ def fill_secrets(value: str, secrets: Mapping[str, str]) -> str:
     return _SECRET.sub(lambda match: secrets[match[1]], value)
 
 
+SHORTEST_HIDDEN = 6
+"""Shorter values are left where they are found: they may well be something else."""
+
+
+def without_secrets(raw: bytes, secrets: Mapping[str, str]) -> bytes:
+    """What an endpoint sent, with the names of secrets in place of their values where it sent those back."""
+    for name, value in sorted(secrets.items(), key=lambda item: -len(item[1])):
+        if len(value) >= SHORTEST_HIDDEN:
+            for spelt in {value.encode("latin-1"), value.encode()}:
+                raw = raw.replace(spelt, b"{{secret.%b}}" % name.encode())
+    return raw
+
+
 def only_names_a_secret(value: str) -> bool:
     """Whether a value holds nothing secret itself: a scheme at most, and the name of a secret."""
     return _SECRET_ALONE(value) is not None

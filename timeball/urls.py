@@ -161,3 +161,11 @@ def _read_v4(text: str) -> int | None:
     if any(head > 255 for head in heads) or last >= 1 << 8 * (4 - len(heads)):
         return None
     return last + sum(head << 8 * (3 - place) for place, head in enumerate(heads))
+
+
+def host_of(url: str) -> str:
+    """The host that a URL names, without port; of a URL that intake has checked."""
+    authority = url[url.index("//") + 2 :].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    if authority.startswith("["):
+        return authority[1 : authority.index("]")].lower()
+    return authority.partition(":")[0].lower()

@@ -17,7 +17,7 @@ import orjson
 from timeball import logs
 from timeball.dispatch.traces import Traces
 from timeball.errors import TimeballError
-from timeball.headers import fill_secrets, named_secrets
+from timeball.headers import fill_secrets, named_secrets, without_secrets
 from timeball.ids import id_text
 from timeball.model.attempt import Outcome
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry
@@ -29,6 +29,7 @@ from timeball.store.projects import Vault
 from timeball.store.pumps import Finished
 from timeball.store.scripts import Client
 from timeball.store.via import Via
+from timeball.urls import host_of
 from timeball.verdict import (
     Die,
     RetryAt,
@@ -253,14 +254,6 @@ class Preparer:
         return None
 
 
-def host_of(url: str) -> str:
-    """The host that a URL names, without port; of a URL that intake has checked."""
-    authority = url[url.index("//") + 2 :].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    if authority.startswith("["):
-        return authority[1 : authority.index("]")].lower()
-    return authority.partition(":")[0].lower()
-
-
 class Recorder:
     """Turns ended calls into results for the store, and counts them for the charts."""
 
@@ -275,6 +268,8 @@ class Recorder:
         prepared, status, raw_headers = called.prepared, called.status, called.raw_headers
         times, body, error = called.times_us, called.body, called.error
         claimed, started_ms = prepared.claimed, prepared.started_ms
+        if b"{{" in claimed.raw_spec:
+            raw_headers, body = self._without_secrets(claimed, raw_headers, body)
         task_id, lane, attempt, _, due_ms, *_ = claimed
         entry: dict[str, Any] = {
             "n": attempt,
@@ -302,6 +297,13 @@ class Recorder:
         row = (lane, state, (times[4] // 1000).bit_length(), late_ms.bit_length())
         self._tally[row] = self._tally.get(row, 0) + 1
         return _new(Finished, (task_id, attempt, state, next_ms, orjson.dumps(entry)))
+
+    def _without_secrets(self, claimed: Claimed, *texts: bytes) -> list[bytes]:
+        """What came back from a call without the secrets that the call carried: some endpoints send back all."""
+        known = self._signers.secrets(claimed.lane.partition("/")[0]) or {}
+        names = {n for _, value in claimed.spec.get("h", ()) for n in named_secrets(value)}
+        values = {name: known[name] for name in names if name in known}
+        return [without_secrets(text, values) for text in texts]
 
     def lost(self, prepared: Prepared, now_ms: float) -> Finished:
         """The result of a call that was cut when the worker had to stop: at once again, by another."""

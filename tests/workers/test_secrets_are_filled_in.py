@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from api.app import create_app
 from tests.conftest import environment, eventually
-from tests.receiver import Receiver
+from tests.receiver import Answer, Received, Receiver
 from tests.workers.test_pump import ended, pumping, submit
 from timeball.cli import cli
 from timeball.dispatch import intake
@@ -21,6 +21,7 @@ from timeball.errors import InvalidField, NotFound
 from timeball.headers import check_headers
 from timeball.model.attempt import Outcome
 from timeball.model.project import Project
+from timeball.model.retry import NO_RETRY
 from timeball.model.task import State
 from timeball.settings import Settings
 from timeball.store import projects, secrets
@@ -66,6 +67,27 @@ def test_a_value_is_used_within_seconds(
             return receiver.received[-1].headers["authorization"] == "Bearer new"
 
         eventually(new)
+
+
+def test_what_an_endpoint_sends_back_of_a_secret_is_not_kept(
+    house: House, project: Project, submit: Callable[..., bytes]
+) -> None:
+    """Whoever may read attempts could read all secrets at an endpoint that echoes its request."""
+    for name, value in (("TOKEN", "s3cret-t\xf6ken"), ("B2", "s3cret"), ("SHORT", "ok")):
+        secrets.put(house.client, house.vault, project.id, name, value)
+
+    def echo(request: Received) -> Answer:
+        sent = request.headers["authorization"]
+        return Answer(400, {"X-Echo": sent}, f"{sent} ok s3cret".encode())
+
+    headers = (*HEADERS, ("X-Short", "{{secret.SHORT}}"))
+    with Receiver(echo) as receiver, pumping(house):
+        task = submit(receiver.url, headers=headers, retry=NO_RETRY)
+        assert ended(house, project, task).state is State.DEAD
+        assert receiver.received[0].headers["authorization"] == "Bearer s3cret-t\xf6ken"
+    (attempt,) = intake.attempts(house, project.id, task)
+    assert attempt.body == b"Bearer {{secret.TOKEN}} ok {{secret.B2}}"
+    assert dict(attempt.headers)["X-Echo"] == "Bearer {{secret.TOKEN}}"
 
 
 def test_a_call_without_its_secret_is_not_made(
