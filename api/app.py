@@ -128,7 +128,7 @@ def _words(error: HTTPException, status: int) -> str:
         return f"there is no route {request.path[:200]}: the API's are under /v2/tasks and /v2/schedules"
     if status == 405:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-        return f"{request.method} is not possible on {request.path[:200]}: use {allowed}"
+        return f"{request.method[:20]} is not possible on {request.path[:200]}: use {allowed}"
     if error.description and error.description != type(error).description:
         return error.description
     return HTTPStatus(status).phrase.lower()

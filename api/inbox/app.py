@@ -15,6 +15,7 @@ from flask import Flask, Response, redirect, render_template, request
 from api.inbox.behaviour import MAX_HANG_SECONDS, Behaviour, read
 from api.inbox.record import BODY_BYTES, KEPT, Counters, Received, Ring
 from api.inbox.signatures import UNKNOWN, Checker, Verdicts
+from api.slow import turns
 from timeball import logs, settings
 
 OWN = "/_inbox/"
@@ -26,6 +27,8 @@ READ_BYTES = 16 * 1024 * 1024
 
 HELD = 48
 """Requests that may wait or hang at a time: fewer than the server's threads, so that others get through."""
+
+ELSEWHERE = "the inbox shows what came at its own address alone: give that as TIMEBALL_INBOX_URL"
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
@@ -50,15 +53,15 @@ class Checks(Protocol):
 
 def create_inbox(checker: Checks | None = None) -> Flask:
     """The app. Settings come from the environment unless a checker is given."""
-    public_url = None
+    public_url = own_url = None
     if checker is None:
         loaded = settings.load()
         logs.configure(loaded, "inbox")
         checker = Checker(loaded)
-        public_url = loaded.public_url
+        public_url, own_url = loaded.public_url, loaded.inbox_url
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
-    inbox = Inbox(checker, public_url)
+    inbox = Inbox(checker, public_url, own_url)
     options: dict[str, Any] = {"methods": METHODS, "provide_automatic_options": False}
     app.add_url_rule(OWN + "<name>", "own", inbox.own, **options)
     app.add_url_rule("/", "root", lambda: inbox.take(), **options)
@@ -70,11 +73,12 @@ def create_inbox(checker: Checks | None = None) -> Flask:
 class Inbox:
     """What was received, and the answers to it."""
 
-    def __init__(self, checker: Checks, public_url: str | None) -> None:
+    def __init__(self, checker: Checks, public_url: str | None, own_url: str | None) -> None:
         self.ring = Ring()
         self.counters = Counters()
         self._checker = checker
         self._public_url = public_url
+        self._own_name = urlsplit(own_url or "").hostname
         self._slots = BoundedSemaphore(HELD)
         self._never = Event()
         self._static = {name: (folder / name).read_bytes() for name, (folder, _) in _FILES.items()}
@@ -83,6 +87,8 @@ class Inbox:
         """Record a delivery, or show what was recorded."""
         if self._is_delivery():
             return self._receive()
+        if not self._is_asked_by_its_name():
+            return _plain(421, ELSEWHERE)
         if request.method in {"GET", "HEAD"}:
             return self._show()
         if request.method == "DELETE":
@@ -93,6 +99,8 @@ class Inbox:
 
     def own(self, name: str) -> Response:
         """The page's own files, its look for news, and its button."""
+        if not self._is_asked_by_its_name():
+            return _plain(421, ELSEWHERE)
         if name in self._static:
             return Response(self._static[name], content_type=_FILES[name][1])
         if name == "count":
@@ -106,6 +114,17 @@ class Inbox:
             answer = redirect("/", 303)
             return Response(status=303, headers={"Location": answer.headers["Location"]})
         return _plain(404, "the inbox has no such page")
+
+    def _is_asked_by_its_name(self) -> bool:
+        """Whether the request names an address, a name without dots, or the one that the settings give.
+
+        Anybody's name may be made to lead here, and a page under it would read what came, secrets and all.
+        """
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+        bare = host.removesuffix(".")
+        if "." not in bare or ":" in bare or bare.endswith(".localhost") or bare == self._own_name:
+            return True
+        return bare.rpartition(".")[2].isdigit()
 
     # -- receiving --------------------------------------------------------------------------------
 
@@ -220,10 +239,16 @@ def _read_body() -> tuple[bytes, int]:
     stream = request.environ["wsgi.input"]
     kept = bytearray()
     total = 0
-    while chunk := stream.read(65536):
-        total += len(chunk)
-        if len(kept) < READ_BYTES:
-            kept += chunk
+    turn = turns.take(request.environ, min(request.content_length or READ_BYTES, READ_BYTES))
+    try:
+        while chunk := stream.read(65536):
+            total += len(chunk)
+            if len(kept) < READ_BYTES:
+                kept += chunk
+    except OSError:  # it broke off, or came too slowly: what is there is shown
+        pass
+    finally:
+        turns.give(turn)
     return bytes(kept[:READ_BYTES]), total
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -16,6 +15,7 @@ from api.slow import READ_SECONDS, TURNS
 from tests.conftest import environment, eventually
 from timeball.settings import Settings
 from timeball.store.projects import ApiKey
+from timeball.up import commands
 
 TASK = json.dumps({"request": {"url": "https://example.com/"}, "delay": "PT5M"}).encode()
 
@@ -64,12 +64,7 @@ def port(settings: Settings, api_key: tuple[ApiKey, str]) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         number: int = free.getsockname()[1]
     server = subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"),
-            *("--host", "127.0.0.1", "--port", str(number), "--workers", "1"),
-            *("--blocking-threads", "32", "--backlog", "2048", "--backpressure", "128"),
-            *("--workers-kill-timeout", "1", "--log-level", "error", "api.app:create_app"),
-        ],
+        commands.api("127.0.0.1", number),
         env=environment(settings),
     )
     try:
@@ -169,6 +164,28 @@ def test_slow_bodies_do_not_hold_up_the_others(port: int, api_key: tuple[ApiKey,
     idle.close()
 
 
+def test_connections_that_ask_nothing_shut_nobody_out(
+    port: int, api_key: tuple[ApiKey, str]
+) -> None:
+    """Without any key: connections that rest after a request, and those whose headers never end."""
+    held = []
+    for n in range(600):
+        wire = Wire(port, "")
+        wire.socket.sendall(
+            b"GET /livez HTTP/1.1\r\nHost: x\r\n" + (b"\r\n" if n % 2 else b"X-A: ")
+        )
+        if n % 2:
+            assert wire.answer()[0] == 200
+        held.append(wire)
+    wire = Wire(port, api_key[1])
+    begun = time.monotonic()
+    wire.send("POST /tasks", f"Content-Length: {len(TASK)}\r\n", TASK)
+    assert wire.answer()[0] == 201
+    assert time.monotonic() - begun < 2
+    for each in (*held, wire):
+        each.close()
+
+
 @pytest.mark.soak
 def test_a_body_has_ten_seconds(port: int, api_key: tuple[ApiKey, str]) -> None:
     wire = Wire(port, api_key[1])
@@ -192,3 +209,40 @@ def test_headers_are_limited(port: int, api_key: tuple[ApiKey, str]) -> None:
             wire.send(line, headers)
         assert wire.answer()[0] == expected
         wire.close()
+
+
+SMUGGLED = {
+    "two codings": "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    "a coding with a blank before its colon": "Transfer-Encoding : chunked\r\n",
+    "a coding that is none": "Transfer-Encoding: xchunked\r\nContent-Length: 4\r\n",
+    "a coding behind a control character": "Transfer-Encoding: \x0bchunked\r\nContent-Length: 4\r\n",
+    "two lengths": "Content-Length: 4\r\nContent-Length: 5\r\n",
+    "a list of lengths": "Content-Length: 4, 4\r\n",
+    "a length with a sign": "Content-Length: +4\r\n",
+    "a negative length": "Content-Length: -4\r\n",
+    "a length in hexadecimal": "Content-Length: 0x4\r\n",
+    "a length beyond 64 bits": "Content-Length: 99999999999999999999\r\n",
+    "a folded header": "X-A: a\r\n Content-Length: 4\r\n",
+    "a header with a NUL": "X-A: a\0b\r\n",
+}
+
+
+def test_a_request_within_a_request_is_not_seen(port: int, api_key: tuple[ApiKey, str]) -> None:
+    """What a proxy in front may read in another way is answered once, with an error, and the connection ends."""
+    key = api_key[1]
+    inner = f"POST /v2/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
+    inner += b"Content-Length: %d\r\n\r\n" % len(TASK) + TASK
+    for name, headers in SMUGGLED.items():
+        wire = Wire(port, key)
+        wire.send("POST /v2/tasks", headers, b"0\r\n\r\n" + inner)
+        assert wire.answer()[0] == 400, name
+        with suppress(AssertionError, OSError):
+            assert wire.answer()[0] == 400, name
+        wire.close()
+    with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400"), "HTTP/2 is spoken"
+    wire = Wire(port, key)
+    wire.send("GET /v2/tasks")
+    assert wire.answer() == (200, b"[]")
+    wire.close()

@@ -223,3 +223,53 @@ def test_another_sites_page_cannot_clear_it(inbox: Inbox) -> None:
     answer = requests.post(inbox.url + "/_inbox/clear", headers=own, allow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     assert inbox.listed() == []
+
+
+def test_what_came_is_shown_at_the_inboxs_own_address_alone(inbox: Inbox) -> None:
+    """A page of another site whose name was made to lead here reads nothing and clears nothing."""
+    requests.post(inbox.url + "/x", data=b"secret", timeout=5)
+
+    def ask(method: str, path: str, host: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", inbox.port, timeout=5)
+        connection.putrequest(method, path, skip_host=True)
+        connection.putheader("Host", host)
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    for host in ("evil.example", "evil.example:9000", "127.0.0.1.evil.example", "a.b@evil.example"):
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/x"),
+            ("DELETE", "/"),
+            ("GET", "/_inbox/count"),
+        ):
+            assert ask(method, path, host) == 421, (host, path)
+        assert ask("POST", "/_inbox/clear", host) == 421
+        assert ask("POST", "/y", host) == 200, "who sends may use any name"
+    for host in (
+        "localhost",
+        "app.localhost:1",
+        "inbox:9000",
+        "127.0.0.1",
+        "[::1]:9000",
+        "10.0.0.7",
+    ):
+        assert ask("GET", "/", host) == 200, host
+    assert [r["path"] for r in inbox.listed()] == ["/y"] * 4 + ["/x"]
+
+
+def test_bodies_that_stay_away_hold_up_nobody(inbox: Inbox) -> None:
+    slow = []
+    for _ in range(commands.INBOX_THREADS + 10):
+        connection = http.client.HTTPConnection("127.0.0.1", inbox.port, timeout=10)
+        connection.putrequest("POST", "/slow")
+        connection.putheader("Content-Length", "1000000")
+        connection.endheaders(b"a")
+        slow.append(connection)
+    began = time.monotonic()
+    assert requests.get(inbox.url + "/?limit=1", headers=JSON, timeout=10).status_code == 200
+    assert time.monotonic() - began < 5
+    for connection in slow:
+        connection.close()

@@ -103,6 +103,7 @@ def up(tmp_path: Path, *words: str, **settings: str) -> Iterator[Up]:
 
 
 def test_the_printed_command_makes_a_call_that_arrives_and_is_signed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
     with up(tmp_path) as run:
         assert set(run.facts["pids"]) == ROLES
         text = eventually(lambda: re.search(r"Try: (curl .*\\\n.*)\n", run.log.read_text()))
@@ -122,8 +123,16 @@ def test_the_printed_command_makes_a_call_that_arrives_and_is_signed(tmp_path: P
         )
         assert json.loads(made.stdout)["key"].startswith("tb_")
         _its_own_ports_are_closed_to_calls(run)
+        _nobody_else_may_read(run.data)
         _a_second_one_is_refused(run)
         assert requests.get(run.facts["flower_url"], timeout=5).status_code == 401
+
+
+def _nobody_else_may_read(data: Path) -> None:
+    """Whatever the folder's own mode: the store's files hold bodies and headers."""
+    found = [path for path in data.rglob("*") if not path.is_socket()]
+    assert any(path.suffix == ".aof" for path in found)
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
 
 
 def _its_own_ports_are_closed_to_calls(run: Up) -> None:

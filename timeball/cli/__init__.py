@@ -167,9 +167,11 @@ def _become(argv: Callable[[], tuple[str, ...]]) -> None:
     """Check the settings, then turn this process into the program."""
     from timeball.egress import Policy
     from timeball.settings import load
+    from timeball.up import commands
 
     given = load()
     Policy.parse(given.allowed_targets, given.denied_targets)
+    commands.allow_descriptors()
     words = argv()
     sys.stdout.flush()
     os.execv(words[0], words)  # noqa: S606 - no shell is wanted

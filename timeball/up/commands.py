@@ -6,14 +6,37 @@ The doors are named here as text only: the house does not import them.
 from __future__ import annotations
 
 import os
+import resource
 import sys
+from contextlib import suppress
 
 from timeball.store import keys
 
 API_THREADS = 32
 INBOX_THREADS = 128
+HEADERS_BYTES = 128 * 1024
+"""The most that is held of a request's headers before they are whole."""
+CONNECTIONS = 8192
+"""Connections that a process of the API holds at a time, as far as it may have descriptors for them."""
+DESCRIPTORS, SPARE_DESCRIPTORS = 16_384, 512
 FLOWER_TASKS = 10_000
 """How many finished jobs Flower remembers: its default of 100,000 costs a few hundred MB."""
+
+
+def allow_descriptors() -> None:
+    """Let this process and those that it starts open more than the 1,024 files that many systems give at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):  # then it is as many as there are
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _connections() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return max(128, min(CONNECTIONS, soft - SPARE_DESCRIPTORS))
 
 
 def _python(*words: str) -> tuple[str, ...]:
@@ -38,9 +61,13 @@ def _granian(
         "granian",
         *("--interface", "wsgi", "--factory", "--no-ws"),
         *("--host", host, "--port", str(port)),
+        # Nobody needs HTTP/2 here, which would come unasked for, with floods of its own. And strangers shall not
+        # have 400 kB held for each connection, as by default.
+        *("--http", "1", "--http1-buffer-size", str(HEADERS_BYTES)),
         *("--workers", str(processes), "--blocking-threads", str(threads)),
-        # More may wait in the backlog than run, or a burst would be refused.
-        *("--backlog", "2048", "--backpressure", str(threads * 4)),
+        # Granian counts connections, those too that rest or send their headers slowly: with few, whoever opens
+        # so many shuts out all others.
+        *("--backlog", "2048", "--backpressure", str(_connections())),
         # No respawn: granian waits 3.5 s before it, and whoever runs us starts all of it anew at once.
         *("--workers-kill-timeout", str(kill_seconds)),
         *("--log-level", "error"),

@@ -55,6 +55,10 @@ def run(options: Options, environ: Mapping[str, str], began: float) -> int:
     Raises ConfigError with every fault found before anything is started.
     """
     faults: list[str] = []
+    commands.allow_descriptors()
+    os.umask(
+        0o077
+    )  # the store's files and exports are their owner's alone, whatever folder was there already
     folder = Folder(options.data)
     given = _attempt(faults, lambda: settings.load(environ)) or settings.Settings()
     _attempt(faults, lambda: Policy.parse(given.allowed_targets, given.denied_targets))
