@@ -194,6 +194,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         201,
         body=ref(name_of(KeySchema)),
         optional=True,
+        faults=(409,),
         examples={"to read for a month": {"scopes": ["read"], "expires_in": "30d"}},
     ),
     ("GET", "/secrets"): Operation("keys", many(ref("Secret"))),

@@ -90,3 +90,20 @@ def test_each_write_is_in_the_audit_log_without_its_secret(api: Api, house: Hous
     ]
     assert lines[0].name.startswith("key ")
     assert key["key"] not in str(lines)
+
+
+def test_a_project_has_so_many_keys_at_most(
+    api: Api, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "MOST_KEYS", 3)
+    first = api("POST", "/v2/keys", {"label": "first"})
+    second = api("POST", "/v2/keys", {"label": "second"})
+    assert (first.status_code, second.status_code) == (201, 201)
+    refused = api("POST", "/v2/keys", {})
+    assert refused.status_code == 409
+    assert "at most 3 keys" in refused.json["message"]
+    for _ in range(5):  # who makes room may go on, and what is over does not pile up
+        assert api("DELETE", f"/v2/keys/{second.json['id']}").status_code == 204
+        second = api("POST", "/v2/keys", {})
+        assert second.status_code == 201
+    assert len(projects.list_keys(house.client)) <= 6

@@ -25,7 +25,7 @@ from tests.export import servers
 from tests.export.conftest import PLACES
 from tests.export.shop import NOW, Row, mine
 from timeball.export.columns import Column, Kind
-from timeball.export.formats import CsvWriter, Format, JsonWriter, Sink, rfc3339
+from timeball.export.formats import CsvWriter, Format, JsonWriter, Sink, defused, rfc3339
 from timeball.export.run import ExportResult, Plan, run_export
 from timeball.export.sources import Source
 
@@ -228,3 +228,10 @@ def test_words_in_a_column_of_numbers_are_words(tmp_path: Path, out: Path) -> No
     plan = Plan("1", 1, Format.JSON)
     rows = json.loads(run_export(plan, source, NOW, out).path.read_bytes())
     assert [row["amount"] for row in rows] == [2.5, "a1", None, "1e"]
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_no_text_that_may_be_a_formula_stays_one(begin: str) -> None:
+    text = f"{begin}cmd|' /C calc'!A0"
+    assert defused(text) == "'" + text
+    assert defused("plain " + text) == "plain " + text

@@ -302,8 +302,12 @@ def _json_other(value: Any) -> Any:
     return _plain(value)
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How formulas begin; the last four are the full-width forms, which some take for the others."""
+
+
 def defused(value: Any) -> Any:
     """A text that no spreadsheet takes for a formula: OWASP, "CSV Injection"."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(value, str) and value.startswith(_FORMULAS):
         return "'" + value
     return value

@@ -53,10 +53,12 @@ def _link(text: str) -> str:
 def may_fail(client: Client, address: str) -> bool:
     """Counts a link that was not alive; False when there were too many of them in this minute."""
     key = f"{PREFIX}logins:{address[:64]}"
-    with store_errors():
-        count = client.incr(key)
-        if count == 1:
-            client.expire(key, 60)
+    with store_errors(), client.pipeline(transaction=True) as pipe:
+        pipe.set(
+            key, 0, ex=60, nx=True
+        )  # with its end at once: one without it would lock out for ever
+        pipe.incr(key)
+        _, count = pipe.execute()
     return int(count) <= TRIES_A_MINUTE
 
 

@@ -29,6 +29,8 @@ from timeball.store.scripts import Client, call, store_errors
 
 PREFIX = keys.prefix(0)
 ALL_SCOPES = frozenset(Scope)
+MOST_KEYS = 1000
+"""Keys of a project that live, and as many that do not: workers read and open all of them every few seconds."""
 CHANGE_TRIES = 20
 """How often a record is read anew when somebody else has changed it in between."""
 
@@ -206,11 +208,12 @@ def create_key(
     *,
     pair: bool = False,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which is never shown again. Raises NotFound for an unknown project.
+    """A new key and its text, which is never shown again. Raises NotFound for an unknown project, Conflict.
 
     A `pair` is `id:secret`, the form of keys in the Spaaza dialect.
     """
     get_project(client, vault, project_id)
+    _make_room(client, project_id)
     key_id = str(uuid.uuid4()) if pair else token(8)
     text = f"{key_id}:{token(43)}" if pair else f"tb_{key_id}_{token(32)}"
     created = datetime.now(UTC)
@@ -228,6 +231,17 @@ def create_key(
     with store_errors():
         client.hset(f"{PREFIX}keys", key_id, orjson.dumps(record))
     return _key(key_id, record), text
+
+
+def _make_room(client: Client, project_id: str) -> None:
+    """Forget the oldest of too many keys that are over; raises Conflict when as many live."""
+    now, mine = datetime.now(UTC), list_keys(client, project_id)
+    over = [key.id for key in mine if not key.lives(now)]
+    if len(mine) - len(over) >= MOST_KEYS:
+        raise Conflict(f"a project has at most {MOST_KEYS} keys: revoke one that is not needed")
+    if len(over) >= MOST_KEYS:
+        with store_errors():
+            client.hdel(f"{PREFIX}keys", *over[: len(over) - MOST_KEYS + 1])
 
 
 def _key(key_id: str, record: dict[str, Any], used_ms: bytes | None = None) -> ApiKey:
