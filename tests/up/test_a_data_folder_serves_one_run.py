@@ -13,7 +13,7 @@ import pytest
 
 from timeball.errors import ConfigError
 from timeball.up import valkey
-from timeball.up.folder import Folder, read_run, write_run
+from timeball.up.folder import Folder, read_run, write_atomically, write_run
 
 IMPORTS = "import sys, time; from pathlib import Path; from timeball.up.folder import Folder; "
 HOLD = IMPORTS + "Folder(Path(sys.argv[1])).open(); print('held', flush=True); time.sleep(60)"
@@ -87,3 +87,18 @@ def test_a_path_that_is_no_good_for_a_socket_is_replaced_by_a_short_private_one(
 def test_a_plain_path_is_used_as_it_is(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert valkey.socket_path(folder) == folder.path / "redis.sock"
+
+
+def test_a_file_that_is_written_follows_no_link_and_takes_no_others_place(tmp_path: Path) -> None:
+    """Beside a ready file in a folder that others may write to something may lie in wait."""
+    victim, path = tmp_path / "victim", tmp_path / "ready.json"
+    victim.write_text("untouched")
+    waiting = tmp_path / f".ready.json.{os.getpid()}"
+    waiting.symlink_to(victim)
+    write_atomically(path, "a key")
+    assert victim.read_text() == "untouched"
+    waiting.write_text("")
+    waiting.chmod(0o666)
+    write_atomically(path, "a key")
+    assert path.read_text() == "a key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -57,7 +57,10 @@ def backup(file: Path, moving: bool, data: Path | None) -> None:
     else:
         beside = file.with_name(f".{file.name}.part")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            beside.unlink(
+                missing_ok=True
+            )  # another's file would stay another's, and a link lead elsewhere
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "wb") as out:
                 counts = back_up(house, out, _tell)
                 out.flush()
@@ -66,7 +69,8 @@ def backup(file: Path, moving: bool, data: Path | None) -> None:
         except OSError as error:
             raise click.ClickException(f"cannot write {file}: {error}") from None
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
     click.echo(f"\rbacked up {_words(counts)}", err=True)
 
 

@@ -131,7 +131,8 @@ class Folder:
 def write_atomically(path: Path, text: str) -> None:
     """Put a file of mode 0600 in place at once: a reader sees the old text or the new, never half."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # no link is followed
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     os.replace(beside, path)
