@@ -23,6 +23,7 @@ from timeball.errors import ConfigError
 from timeball.model.project import Project, Scope
 from timeball.settings import Settings
 from timeball.store import projects
+from timeball.store import sources as store
 
 
 def test_a_source_is_registered_tried_listed_and_removed(
@@ -229,3 +230,21 @@ def test_a_file_of_sources_is_kept_whole_or_not_at_all(
     file.write_text(users)
     assert run("sources", "apply", str(file)).output.endswith("registered users of chain 7\n")
     assert run("sources", "list", "--chain", "7").output.startswith("users  users")
+
+
+def test_there_are_so_many_at_most(
+    api: Spaaza, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST", 3)
+    for _ in range(3):
+        saved = api("POST", "/v2/segments", {"segment": segment("NL")})
+        assert saved.status_code == 201
+    answer = api("POST", "/v2/segments", {"segment": segment("NL")})
+    assert answer.status_code == 422
+    assert "at most 3 segments" in answer.json["error"]["fields"]["name"]
+    changed = api("PUT", f"/v2/segments/{saved.json['id']}", {"segment": segment("DE")})
+    assert changed.status_code == 200
+    source = {"table": "users", "url": f"sqlite:///{shop}"}
+    for index, status in (("users", 201), ("third", 201), ("fourth", 422)):
+        answer = api("POST", "/v2/sources", {**source, "index": index})
+        assert answer.status_code == status, answer.text

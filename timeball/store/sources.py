@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 import orjson
 
+from timeball.errors import InvalidField
 from timeball.store.projects import Vault
 from timeball.store.scripts import Client, store_errors
 
+MOST = 1000
+"""Sources of a project, and its saved segments: a list answers all of them at once."""
+
 
 def put(client: Client, vault: Vault, prefix: str, project: str, index: str, text: str) -> None:
-    """Keep a source, encrypted as a whole: its URL holds a password."""
+    """Keep a source, encrypted as a whole: its URL holds a password. Raises InvalidField for one too many."""
+    key = f"{prefix}sources:{project}"
     with store_errors():
-        client.hset(f"{prefix}sources:{project}", index, vault.seal(text))
+        if not client.hexists(key, index) and client.hlen(key) >= MOST:
+            raise InvalidField("index", f"is one too many: a project has at most {MOST} sources")
+        client.hset(key, index, vault.seal(text))
 
 
 def get(client: Client, vault: Vault, prefix: str, project: str, index: str) -> str | None:
@@ -55,8 +62,10 @@ def save_segment(client: Client, prefix: str, project: str, saved: Saved) -> Non
 
 
 def new_segment_id(client: Client, prefix: str, project: str) -> str:
-    """An id that no segment of the project has had."""
+    """An id that no segment of the project has had. Raises InvalidField for one too many."""
     with store_errors():
+        if client.hlen(f"{prefix}segments:{project}") >= MOST:
+            raise InvalidField("name", f"is one too many: a project has at most {MOST} segments")
         return str(client.incr(f"{prefix}segment_number:{project}"))
 
 
