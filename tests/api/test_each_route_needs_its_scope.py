@@ -33,12 +33,12 @@ OPERATIONS = [
 
 
 def needed(method: str, path: str) -> Scope:
-    """The scope that a route must ask for: keys, secrets, sources are for admins, other changes for writers."""
+    """The scope that a route must ask for: what opens more is for admins, other changes for writers."""
     if path.startswith(("/keys", "/signing-secrets")):
         return Scope.ADMIN
-    if method == "GET":
+    if method == "GET" or path == "/schedules/preview":
         return Scope.READ
-    return Scope.ADMIN if path.startswith(("/secrets", "/sources")) else Scope.WRITE
+    return Scope.ADMIN if path.startswith(("/secrets", "/sources", "/limits")) else Scope.WRITE
 
 
 LESSER = {Scope.READ: (), Scope.WRITE: (Scope.READ,), Scope.ADMIN: (Scope.READ, Scope.WRITE)}

@@ -241,7 +241,7 @@ def test_a_request_within_a_request_is_not_seen(port: int, api_key: tuple[ApiKey
         wire.close()
     with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400"), "HTTP/2 is spoken"
+        assert connection.recv(1000)[:8] in (b"", b"HTTP/1.1"), "HTTP/2 is spoken"
     wire = Wire(port, key)
     wire.send("GET /v2/tasks")
     assert wire.answer() == (200, b"[]")
