@@ -302,8 +302,7 @@ class Recorder:
         """What came back from a call without the secrets that the call carried: some endpoints send back all."""
         known = self._signers.secrets(claimed.lane.partition("/")[0]) or {}
         names = {n for _, value in claimed.spec.get("h", ()) for n in named_secrets(value)}
-        values = {name: known[name] for name in names if name in known}
-        return [without_secrets(text, values) for text in texts]
+        return [without_secrets(t, {n: known[n] for n in names if n in known}) for t in texts]
 
     def lost(self, prepared: Prepared, now_ms: float) -> Finished:
         """The result of a call that was cut when the worker had to stop: at once again, by another."""
