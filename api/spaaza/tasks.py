@@ -27,8 +27,11 @@ from timeball.store.chains import MOST
 KEYS = frozenset({"chain", "target", "trigger"})
 """What only this dialect's tasks have."""
 
-_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "gz": "application/gzip"}
+_TYPES = {"csv": "text/csv", "json": "application/json", "gz": "application/gzip"}
 _NUMBER = re.compile(r"[0-9]{1,16}").fullmatch
+_ONE_RANGE = re.compile(
+    r"\s*bytes\s*=\s*([0-9]+\s*-\s*[0-9]*|-\s*[0-9]+)\s*", re.IGNORECASE
+).fullmatch
 
 
 class Exports:
@@ -128,6 +131,9 @@ class Exports:
     def send(self, request: Request, name: str) -> Response:
         """The file of a link. Whoever has the link has the file; nothing else is asked for."""
         path, result = export_files.opened(self.door.house, request.args.get("token", ""), name)
+        if not _ONE_RANGE(request.environ.get("HTTP_RANGE", "")):
+            # RFC 9110, 14.2: a unit that is not known is ignored; of several ranges Werkzeug can send none
+            request.environ.pop("HTTP_RANGE", None)
         answer = send_file(
             path,
             mimetype=_TYPES.get(name.rpartition(".")[2], "application/octet-stream"),

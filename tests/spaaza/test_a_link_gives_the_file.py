@@ -28,7 +28,7 @@ def link(api: Spaaza, task: dict[str, object]) -> str:
 
 def test_the_whole_file_and_its_headers(api: Spaaza, done: dict[str, object]) -> None:
     answer = api("GET", link(api, done), headers={"Authorization": ""})
-    assert answer.mimetype == "text/csv"
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.data).hexdigest()}"'
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Accept-Ranges"] == "bytes"
@@ -54,6 +54,15 @@ def test_parts_and_what_is_known_already(api: Spaaza, done: dict[str, object]) -
     assert head.headers["Content-Length"] == str(len(whole.data))
     again = api("GET", url, headers={"If-None-Match": whole.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize("wanted", ["lines=1-2", "bytes=0-0,2-3", "bytes=x-", "bytes", ""])
+def test_parts_that_nobody_can_send_are_the_whole_file(
+    api: Spaaza, done: dict[str, object], wanted: str
+) -> None:
+    url = link(api, done)
+    answer = api("GET", url, headers={"Range": wanted})
+    assert (answer.status_code, answer.data) == (200, api("GET", url).data)
 
 
 def test_a_link_is_good_for_an_hour(api: Spaaza, done: dict[str, object], house: House) -> None:
