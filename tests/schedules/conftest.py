@@ -64,7 +64,7 @@ class World:
     def run(self, until: datetime) -> None:
         """Move the clock from one occurrence to the next until an instant, with a beat at each."""
         while (wait := self.beat()) is not None and self.now() + timedelta(seconds=wait) <= until:
-            self.set(self.now() + timedelta(seconds=wait + 0.001))
+            self.pass_by(seconds=wait + 0.002)
         self.set(until)
         self.beat()
 
