@@ -27,7 +27,7 @@ FILTERS = ("status", "queue", "tag", "name", "url", "host", "created_after", "cr
 """The filters of the list, by their names in its URL."""
 SAMPLE = 8
 LIVE_SECONDS = 0.5
-COUNT_SECONDS = 0.1
+COUNT_SECONDS = 0.05
 """How long a page looks for a count that no index gives."""
 
 WORDS = {
