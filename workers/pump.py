@@ -93,7 +93,7 @@ class Pump:
         self.heartbeat_due = 0.0
         self.heard = 0.0
         self.more = False
-        self.skew_ms = 0.0
+        self.skew_ms = self.late_skew_ms = 0.0
         self.called = 0
         self.help_asked = 0.0
         self.store_away = False
@@ -171,7 +171,7 @@ class Pump:
         if not ended:
             return
         ended_at = time.monotonic()
-        ended_ms = ended_at * 1000 + self.skew_ms
+        ended_ms = ended_at * 1000 + self.late_skew_ms
         if not self.results:
             self.oldest = ended_at
         for called in ended:
@@ -227,7 +227,9 @@ class Pump:
         if claim.leases > held + len(claim.tasks):
             self._give_back_unknown(claim)
         after = time.monotonic()
+        # what must not begin early goes by the first, what must not be tried again early by the second
         self.skew_ms = claim.now_ms - after * 1000
+        self.late_skew_ms = claim.now_ms - asked * 1000
         for place in claim.probes:
             self.recorder.hosts.watch(claim.tasks[place])
         for claimed in self._begin_paced(claim, asked) if claim.paced else claim.tasks:
