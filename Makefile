@@ -45,7 +45,7 @@ up: $(RUNTIME) ## Run all of Timeball on this machine; Ctrl-C ends it
 
 .PHONY: test
 test: $(DEV) ## Run the tests: make test T=tests/unit ARGS="-x"
-	@$(PY) -m pytest $(NOSKIP) -n 2 --dist loadfile -m "$(MARKS)" $(ARGS) $(T)
+	@$(PY) -m pytest $(NOSKIP) -n 3 --dist loadfile -m "$(MARKS)" $(ARGS) $(T)
 
 .PHONY: check
 check: ## Check format, lint, types, layers, Lua, OpenAPI, the committed tree, the installation

@@ -35,7 +35,7 @@ def caller(endpoints: Endpoints) -> Iterator[Caller]:
         egress.Policy.parse(("localhost",), (), (endpoints.forbidden,)),
         connect_timeout_ms=1000,
         keep_bytes=4096,
-        read_bytes=1 << 20,
+        read_bytes=1 << 18,
         ca_file=str(endpoints.folder / "authority.pem"),
     )
     yield made

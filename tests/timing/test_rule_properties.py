@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.timing.test_cron import EXPRESSIONS
 from tests.timing.test_golden_table import ZONES
-from tests.timing.test_rrule import RULES
+from tests.timing.test_rrule_agrees_with_dateutil import RULES
 from timeball.errors import InvalidField
 from timeball.timing.rule import Rule, parse_rule
 from timeball.timing.zones import find_zone
