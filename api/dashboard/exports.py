@@ -15,6 +15,7 @@ from api.dashboard import segment_form, shown
 from api.dashboard.commands import curl
 from api.dashboard.desk import Visit, base_url
 from api.spaaza.dump import dump_target
+from api.spaaza.tasks import one_range_at_most
 from timeball.dispatch import export_files, own, sources
 from timeball.dispatch import exports as verbs
 from timeball.errors import Conflict, NotFound
@@ -200,10 +201,11 @@ def download(visit: Visit, number: int) -> Response:
         here = url_for("dashboard.export", number=number)
         said = str(error)
         return visit.go(here, f"{said[:1].upper()}{said[1:]}.", False)
-    if not request.range:
-        visit.wrote("download export", str(number), after=result.name)
+    part = request.headers.get("Range", "")
+    visit.wrote("download export", str(number), part[:40], result.name)
     if isinstance(where, str):
         return Response(status=303, headers={"Location": redirect(where).headers["Location"]})
+    one_range_at_most(request.environ)
     answer = send_file(
         where,
         as_attachment=True,

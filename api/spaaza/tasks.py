@@ -34,6 +34,15 @@ _ONE_RANGE = re.compile(
 ).fullmatch
 
 
+def one_range_at_most(environ: dict[str, Any]) -> None:
+    """Let a request ask for the whole file where it asks for what cannot be sent.
+
+    RFC 9110, 14.2: a unit that is not known is ignored; of several ranges Werkzeug can send none.
+    """
+    if not _ONE_RANGE(environ.get("HTTP_RANGE", "")):
+        environ.pop("HTTP_RANGE", None)
+
+
 class Exports:
     """The verbs. Each speaks for a caller, whose chain bounds what there is."""
 
@@ -131,9 +140,7 @@ class Exports:
     def send(self, request: Request, name: str) -> Response:
         """The file of a link. Whoever has the link has the file; nothing else is asked for."""
         path, result = export_files.opened(self.door.house, request.args.get("token", ""), name)
-        if not _ONE_RANGE(request.environ.get("HTTP_RANGE", "")):
-            # RFC 9110, 14.2: a unit that is not known is ignored; of several ranges Werkzeug can send none
-            request.environ.pop("HTTP_RANGE", None)
+        one_range_at_most(request.environ)
         answer = send_file(
             path,
             mimetype=_TYPES.get(name.rpartition(".")[2], "application/octet-stream"),

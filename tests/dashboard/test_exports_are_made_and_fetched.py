@@ -95,11 +95,13 @@ def test_an_export_is_made_watched_and_fetched(
     assert [(int(r["id"]), r["country"] or None) for r in rows] == wanted
     part = browser.client.get(f"{path}/file", headers={"Range": "bytes=0-1"})
     assert (part.status_code, part.data) == (206, b"id")
+    several = browser.client.get(f"{path}/file", headers={"Range": "bytes=0-1,3-4"})
+    assert (several.status_code, several.data) == (200, answer.data)
     listed = browser.get(ALL).text
     assert f">{len(wanted)}</td>" in listed
     assert f'href="{path}/file"' in listed
-    assert audited(house)[:2] == [
-        ("download export", str(export.number), f"User_Export-{export.number}.csv"),
+    assert audited(house)[:4] == [
+        *[("download export", str(export.number), f"User_Export-{export.number}.csv")] * 3,
         ("create export", str(export.number), "users"),
     ]
 
