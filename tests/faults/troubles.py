@@ -235,10 +235,9 @@ def full_store(scene: Scene) -> None:
 def full_disk(scene: Scene) -> None:
     scene.around(2)
     filler = scene.servers["small"].folder / "filler"
-    with filler.open("wb") as file, suppress(OSError):
-        while True:
-            file.write(b"\0" * 65536)
-            file.flush()
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"\0" * 65536):
+            pass
     time.sleep(4)
     filler.unlink()
 
