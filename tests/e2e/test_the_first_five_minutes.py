@@ -35,7 +35,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 def test_it_is_ready_within_eight_seconds(product: Product) -> None:
     crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # others' work is not its fault
     assert product.ready_seconds < 8 * crowd, product.last_words()
-    assert re.search(r"ready in \d+\.\d s +api ok  worker ok", product.told.read_text())
+    assert re.search(r"READY in \d+\.\d s +api ok  worker ok", product.told.read_text())
 
 
 def test_the_printed_command_makes_a_call_that_arrives_within_a_second(product: Product) -> None:

@@ -55,7 +55,7 @@ def block(
     return "\n".join(
         [
             "",
-            f"  {f'ready in {seconds:.1f} s' if seconds is not None else 'running'}   {'  '.join(state)}",
+            f"  {f'READY in {seconds:.1f} s' if seconds is not None else 'running'}   {'  '.join(state)}",
             "",
             *(f"  {name:<9} {what!s:<{wide}}  {why}".rstrip() for name, what, why in rows),
             f"  {'Calls':<9} may reach {reach} (TIMEBALL_ALLOWED_TARGETS), never our own ports {closed}",
