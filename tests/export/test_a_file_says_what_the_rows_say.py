@@ -15,11 +15,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 
 import orjson
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.export import servers
 from tests.export.conftest import PLACES
@@ -235,3 +238,36 @@ def test_no_text_that_may_be_a_formula_stays_one(begin: str) -> None:
     text = f"{begin}cmd|' /C calc'!A0"
     assert defused(text) == "'" + text
     assert defused("plain " + text) == "plain " + text
+
+
+TEXTS = st.text(st.sampled_from('a,"\n\r \t\u2028é') | st.characters(codec="utf-8"), max_size=6)
+CELLS = st.one_of(
+    st.none(), st.integers(), st.floats(), st.integers(-(2**70), 2**70), TEXTS, st.just("")
+)
+ALIKE = st.sampled_from([st.integers(0, 9), st.floats(), TEXTS, st.none() | st.integers(), CELLS])
+"""What the values of one column are: of one type, as most are, or of any."""
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_csv_is_what_the_csv_module_would_write(data: st.DataObject) -> None:
+    width = data.draw(st.integers(1, 4))
+    values = st.tuples(*(data.draw(ALIKE) for _ in range(width)))
+    batches = data.draw(st.lists(st.lists(values, max_size=5), max_size=3))
+    file, expected = io.BytesIO(), io.StringIO(newline="")
+    writer = CsvWriter(Sink(file), [Column(f"c{i}", Kind.OTHER, "") for i in range(width)])
+    writer.begin()
+    for batch in batches:
+        writer.rows(batch)
+    rows = [row for batch in batches for row in batch]
+    assert writer.count == len(rows)
+    # but for the form of a float's exponent, which is that of JSON
+    known = [[_json(v) if type(v) is float and isfinite(v) else v for v in row] for row in rows]
+    csv.writer(expected, lineterminator="\r\n").writerows([[f"c{i}" for i in range(width)], *known])
+    assert file.getvalue().decode() == expected.getvalue()
+
+
+def _json(value: float) -> str:
+    text = orjson.dumps(value).decode()
+    assert float(text) == value
+    return text
