@@ -16,7 +16,7 @@ from timeball.headers import only_names_a_secret
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt
 from timeball.model.retry import MERGENT_DEFAULT, MERGENT_SCHEDULED, NO_RETRY, Retry, RetryTable
-from timeball.model.task import BodyKind, Request, State, Task
+from timeball.model.task import BodyKind, Request, Sibling, State, Task
 from timeball.store import codec
 from timeball.store.tasks import Submitted
 
@@ -99,19 +99,19 @@ class Dumper:
 
     def submitted(self, one: Submitted, retries: bool) -> bytes:
         """The text of the answer to a draft for which a task stands: that of `task`, in pieces made before."""
-        task, fresh = None, one.fresh
-        kin = None if fresh is None else fresh.draft.kin
-        if fresh is None or kin is None:
+        fresh = one.fresh
+        if fresh is None or not isinstance(draft := fresh.draft, Sibling):
             task = one.task
             assert task is not None
             return orjson.dumps(self.task(task, retries))
+        kin = draft.kin
         shown = None if kin.shown is None else kin.shown.get(retries)
         if shown is None:
             assert one.task is not None
-            shown = _pieces(self.task(one.task, retries), bool(fresh.draft.delay))
+            shown = _pieces(self.task(one.task, retries), bool(kin.draft.delay))
             kin.shown = {**(kin.shown or {}), retries: shown}
         until_body, until_plan, plan, rest = shown
-        body, due = fresh.draft.request.body, _stamp(fresh.due_ms)
+        body, due = draft.body, _stamp(fresh.due_ms)
         return b"".join(
             (
                 b'{"id":"',
@@ -160,6 +160,7 @@ def _second(at: int) -> bytes:
     return orjson.dumps(instant(codec.from_ms(at * 1000)))[:-5]
 
 
+@lru_cache(maxsize=64)
 def _stamp(ms: int) -> bytes:
     """An instant of the store in the text of an answer, as `instant` writes it, without its datetime."""
     at, rest = divmod(ms, 1000)

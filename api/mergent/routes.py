@@ -28,7 +28,7 @@ from timeball.dispatch import intake
 from timeball.errors import Conflict, InvalidField, NotFound
 from timeball.ids import id_bytes
 from timeball.model.project import Scope
-from timeball.model.task import Draft, Task
+from timeball.model.task import Draft, Sibling, Task
 from timeball.store.tasks import Submitted, Taken
 
 BATCH_LIMIT = 1000
@@ -83,10 +83,12 @@ class Tasks:
         text, headers = self.take(caller, call.request.environ, draft)
         return reply_text(text, 201, headers)
 
-    def take(self, caller: Caller, environ: dict[str, Any], draft: Draft) -> tuple[bytes, Headers]:
+    def take(
+        self, caller: Caller, environ: dict[str, Any], draft: Draft | Sibling
+    ) -> tuple[bytes, Headers]:
         """The text of the answer to a draft, when it was taken in. Raises TooMany, Conflict, StoreUnavailable."""
         if trace := trace_context.told(environ):
-            draft = replace(draft, traceparent=trace[0], tracestate=trace[1])
+            draft = replace(draft.whole(), traceparent=trace[0], tracestate=trace[1])
         house = self.door.house
         self.door.quotas.tasks(house, caller.project, 1)
         taken = intake.submit_one(house, draft)
@@ -111,7 +113,7 @@ class Tasks:
         trace = trace_context.told(call.request.environ)
         sender = Sender(caller.project, caller.key_id, None, fingerprint if key else None)
         places: list[int] = []
-        drafts: list[Draft] = []
+        drafts: list[Draft | Sibling] = []
         wrong: dict[int, tuple[Fault, ...]] = {}
         for place, item in enumerate(data):
             # The first is guarded by the key itself, the others by the key and what was sent: so another
@@ -124,7 +126,7 @@ class Tasks:
                 continue
             places.append(place)
             if trace:
-                draft = replace(draft, traceparent=trace[0], tracestate=trace[1])
+                draft = replace(draft.whole(), traceparent=trace[0], tracestate=trace[1])
             drafts.append(draft)
         if not drafts:
             raise Rejected(
@@ -148,7 +150,7 @@ class Tasks:
         return reply_text(b"[" + b",".join(answers) + b"]", 201, REPLAYED if replayed else ())
 
     def _submit(
-        self, caller: Caller, drafts: list[Draft], *, first_alone: bool = False
+        self, caller: Caller, drafts: list[Draft | Sibling], *, first_alone: bool = False
     ) -> list[Submitted]:
         house, project = self.door.house, caller.project
         self.door.quotas.tasks(house, project, len(drafts))

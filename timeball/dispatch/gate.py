@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from timeball.errors import StoreError
-from timeball.model.task import Draft
+from timeball.model.task import Draft, Sibling
 from timeball.store.tasks import Submitted
 
 MOST = 100
@@ -26,7 +26,7 @@ class _Comer:
 
     __slots__ = ("draft", "error", "first", "taken", "turn")
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft | Sibling) -> None:
         self.draft = draft
         self.first = False
         self.taken: Submitted | None = None
@@ -43,10 +43,13 @@ class Gate:
         self._lines: dict[int, deque[_Comer]] = {}  # a shard is here while a move is under way
 
     def take(
-        self, shard: int, draft: Draft, move: Callable[[list[Draft]], list[Submitted]]
+        self,
+        shard: int,
+        draft: Draft | Sibling,
+        move: Callable[[list[Draft | Sibling]], list[Submitted]],
     ) -> Submitted:
         """What `move` says of a draft; it may be given those of others with it. Raises what it raises."""
-        if len(draft.request.body) > MOST_BYTES:
+        if len(draft.body) > MOST_BYTES:
             return move([draft])[0]
         comer = None
         with self._lock:
@@ -74,9 +77,9 @@ class Gate:
     def _lead(
         self,
         shard: int,
-        draft: Draft,
+        draft: Draft | Sibling,
         others: list[_Comer],
-        move: Callable[[list[Draft]], list[Submitted]],
+        move: Callable[[list[Draft | Sibling]], list[Submitted]],
     ) -> Submitted:
         error: Exception | None = RuntimeError("the move was broken off")
         try:

@@ -8,13 +8,13 @@ from typing import Any
 
 from timeball.dispatch.house import House
 from timeball.model.attempt import Attempt
-from timeball.model.task import Draft, Task
+from timeball.model.task import Draft, Sibling, Task
 from timeball.store import lists, tasks
 from timeball.store.lists import Filter, Page
 from timeball.store.tasks import Submitted, Taken
 
 
-def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitted]:
+def submit(house: House, project: str, drafts: Sequence[Draft | Sibling]) -> list[Submitted]:
     """Take drafts of one project, or of others of its shard, in, in order, each with the task that stands for it.
 
     `task` is None only for `Taken.KEY_REUSED`, or when the task it points to was deleted meanwhile.
@@ -33,7 +33,7 @@ def submit(house: House, project: str, drafts: Sequence[Draft]) -> list[Submitte
     return [s if s.fresh is not None else Submitted(s.taken, s.id, found.get(s.id)) for s in taken]
 
 
-def submit_one(house: House, draft: Draft) -> Submitted:
+def submit_one(house: House, draft: Draft | Sibling) -> Submitted:
     """Take one draft in, by one move with others that come at the same time. As `submit`."""
     project = draft.project
     return house.gate.take(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from timeball import __version__
 from timeball.ids import id_text
 from timeball.model.attempt import Attempt, Outcome
-from timeball.model.task import Draft
+from timeball.model.task import Draft, Sibling
 from timeball.settings import Settings
 from timeball.store import codec, keys
 from timeball.store.codec import Claimed
@@ -78,7 +78,9 @@ class Traces:
             return None
         return Trace(int.from_bytes(task_id), 0)
 
-    def created(self, began_ns: int, drafts: Sequence[Draft], taken: Sequence[Submitted]) -> None:
+    def created(
+        self, began_ns: int, drafts: Sequence[Draft | Sibling], taken: Sequence[Submitted]
+    ) -> None:
         """Tell of tasks that were taken in."""
         now_ns = time.time_ns()
         for draft, one in zip(drafts, taken, strict=True):

@@ -9,9 +9,9 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from timeball.errors import Conflict, InvalidField, NotFound
-from timeball.ids import new_task_id
+from timeball.ids import new_task_id, new_task_ids
 from timeball.model.attempt import Attempt
-from timeball.model.task import Draft, State, Task
+from timeball.model.task import Draft, Kin, Sibling, State, Task
 from timeball.store import codec, keys
 from timeball.store.scripts import Arg, Client, call, store_errors
 
@@ -35,7 +35,7 @@ class Taken(IntEnum):
 class Fresh(NamedTuple):
     """A draft that was taken in, and what the store made of its times (Unix milliseconds)."""
 
-    draft: Draft
+    draft: Draft | Sibling
     due_ms: int
     created_ms: int
 
@@ -57,7 +57,8 @@ class Submitted:
     def task(self) -> Task | None:
         """The task that stands for the draft, when it is new or was looked up. Made when it is asked for."""
         if self._task is None and self.fresh is not None:
-            self._task = _fresh(self.id, *self.fresh)
+            draft, due_ms, created_ms = self.fresh
+            self._task = _fresh(self.id, draft.whole(), due_ms, created_ms)
         return self._task
 
 
@@ -69,25 +70,44 @@ class Bell(NamedTuple):
 
 
 def submit(
-    client: Client, prefix: str, drafts: Sequence[Draft], horizon_ms: int, kind: str = keys.CALL
+    client: Client,
+    prefix: str,
+    drafts: Sequence[Draft | Sibling],
+    horizon_ms: int,
+    kind: str = keys.CALL,
 ) -> tuple[list[Submitted], list[Bell]]:
     """Take drafts of one shard in, all in one move. Answers one `Submitted` a draft, in order."""
-    args: list[Arg] = [horizon_ms, IDEMPOTENCY_LIFE_MS]
     code = 1 if kind == keys.EXPORT else 0
-    for draft in drafts:
-        kin = draft.kin
-        line = _line(draft, kind, code) if kin is None else kin.line
-        if line is None and kin is not None:
-            line = kin.line = _line(draft, kind, code)
-        args += (
-            draft.id or new_task_id(),
-            *line[0],
+    ids = [new_task_id()] if len(drafts) == 1 else new_task_ids(len(drafts))
+    forms: list[Arg] = []
+    tasks: list[Arg] = []
+    places: dict[Kin, str] = {}
+    count = 0
+    for i, draft in enumerate(drafts):
+        if isinstance(draft, Sibling):
+            kin = draft.kin
+            place = places.get(kin)
+            if place is None:
+                if kin.line is None:
+                    kin.line = _line(kin.draft, kind, code)
+                forms += kin.line
+                count += 1
+                place = places[kin] = str(count)
+        else:
+            forms += _line(draft, kind, code)
+            count += 1
+            place = str(count)
+            ids[i] = draft.id or ids[i]
+        tasks += (
+            place,
+            ids[i],
             draft.idempotency_key or "",
             draft.fingerprint or "",
-            *line[1],
-            draft.request.body,
+            draft.body,
         )
-    answer = call(client, "submit", prefix, args)
+    answer = call(
+        client, "submit", prefix, [horizon_ms, IDEMPOTENCY_LIFE_MS, count, *forms, *tasks]
+    )
     now_ms = answer[0]
     bells = [
         Bell(kind, max(0.0, (due - now_ms) / 1000))
@@ -95,27 +115,26 @@ def submit(
         if due >= 0
     ]
     out = [
-        Submitted(Taken.NEW, task_id, None, Fresh(draft, due, now_ms))
-        if taken == 0
-        else Submitted(Taken(taken), task_id)
-        for draft, (taken, task_id, due) in zip(drafts, answer[3:], strict=True)
+        Submitted(Taken.NEW, task_id, None, Fresh(draft, said, now_ms))
+        if type(said) is int
+        else Submitted(Taken(said[0]), said[1])
+        for draft, task_id, said in zip(drafts, ids, answer[3:], strict=True)
     ]
     return out, bells
 
 
-def _line(draft: Draft, kind: str, code: int) -> tuple[tuple[Arg, ...], tuple[Arg, ...]]:
-    """What `submit` sends of a draft before its idempotency key, and between that and its body."""
+def _line(draft: Draft, kind: str, code: int) -> tuple[Arg, ...]:
+    """What `submit` sends of a form."""
     return (
-        (
-            code,
-            0,
-            codec.flags_of(draft),
-            keys.lane_of(draft, kind),
-            "" if draft.scheduled_for is None else codec.to_ms(draft.scheduled_for),
-            0 if draft.delay is None else round(draft.delay.total_seconds() * 1000),
-            draft.name or "",
-        ),
-        ("\n".join(draft.tags), codec.encode_spec(draft)),
+        code,
+        0,
+        codec.flags_of(draft),
+        keys.lane_of(draft, kind),
+        "" if draft.scheduled_for is None else codec.to_ms(draft.scheduled_for),
+        0 if draft.delay is None else round(draft.delay.total_seconds() * 1000),
+        draft.name or "",
+        "\n".join(draft.tags),
+        codec.encode_spec(draft),
     )
 
 

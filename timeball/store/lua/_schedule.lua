@@ -71,7 +71,7 @@ local function make(s, id, at, due, fate)
     s.body = s.record:sub(from + s.spec_len + 1, from + s.spec_len + s.body_len)
   end
   local spec = string.format('{"sc":"%s","oc":%.0f,"s":%.0f,', s.id, at, due) .. s.spec
-  local made = keep(id, 0, 0, s.task_flags, s.lane, due, now, spec, s.body)
+  local made = keep(form_of(0, 0, s.task_flags, s.lane, due, spec), id, s.body, now)
   if made then
     note(s, fate, at, due)
     if bit.band(s.task_flags, TAGGED) > 0 then

@@ -1,5 +1,4 @@
--- Shared by the moves that make tasks: `keep` writes one, `take` does so unless its sender sent it
--- before, `told` ends the move. Behind _head.lua.
+-- Shared by the moves that make tasks: `keep` writes one, `told` ends the move. Behind _head.lua.
 local now = clock()
 local lanes, queues = {}, {} -- what goes into them at the end, each in one command
 
@@ -9,16 +8,27 @@ local function add(key, scored)
   end
 end
 
--- write a task's record, for its lane and queue to be told of; false when the id is known
-local function keep(id, kind, priority, flags, lane, due, order, spec, body)
-  local head = struct.pack(HEAD, 1, SCHEDULED, 0, 0, kind, 0, flags, priority, 0, #lane, #spec,
-    #body, due, now, 0)
-  if not redis.call('SET', P .. 't:' .. id, head .. lane .. spec .. body, 'NX') then
-    return false
-  end
+-- What tasks have in common that differ in their bodies alone: their records are the same in front of
+-- the length of the body, and between that and the body. See HEAD.
+local function form_of(kind, priority, flags, lane, due, spec)
+  return {
+    kind = kind, lane = lane, due = due,
+    front = struct.pack('<BBHdBBBBHHI4', 1, SCHEDULED, 0, 0, kind, 0, flags, priority, 0, #lane,
+      #spec),
+    back = struct.pack('<ddd', due, now, 0) .. lane .. spec,
+  }
+end
+
+local function record_of(form, body)
+  return form.front .. struct.pack('<I4', #body) .. form.back .. body
+end
+
+-- have a task's lane and queue told of it at the end
+local function enlist(form, id, order)
+  local lane, due = form.lane, form.due
   local seen = lanes[lane]
   if not seen then
-    seen = { due = due, kind = kinds[kind], base = base_of(lane), ordered = is_ordered(lane) }
+    seen = { due = due, kind = kinds[form.kind], base = base_of(lane), ordered = is_ordered(lane) }
     lanes[lane] = seen
     queues[seen.base] = queues[seen.base] or { count = 0 }
   elseif due < seen.due then
@@ -28,42 +38,13 @@ local function keep(id, kind, priority, flags, lane, due, order, spec, body)
   seen[#seen + 1], seen[#seen + 2] = seen.ordered and order or due, id
   local ids = queues[seen.base]
   ids[#ids + 1], ids[#ids + 2] = 0, id
-  return true
 end
 
--- take one task in: submit.lua tells what the 13 values of `a` from `i` on are, and the answer
-local function take(a, i, idem_life)
-  local id, lane, name, idem = a[i], a[i + 4], a[i + 7], a[i + 8]
-  local project = lane:match('^[^/]*')
-  if idem ~= '' then
-    local seen = redis.call('GET', P .. 'idem:' .. project .. ':' .. idem)
-    if seen and redis.call('EXISTS', P .. 't:' .. seen:sub(1, 16)) == 1 then
-      return { seen:sub(17) == a[i + 9] and 1 or 2, seen:sub(1, 16), 0 }
-    end
-  end
-  if name ~= '' then
-    local live = redis.call('HGET', P .. 'name:' .. project, name)
-    if live then return { 3, live, 0 } end
-  end
-  local spec = a[i + 11]
-  local due, delay = a[i + 5] == '' and now or tonumber(a[i + 5]), tonumber(a[i + 6])
-  due = math.floor(due + delay)
-  if delay > 0 then spec = plan(spec, due) end
-  -- Half a microsecond apart: twice what a double can tell in this century, and less than taking
-  -- one in takes.
-  if not keep(id, tonumber(a[i + 1]), tonumber(a[i + 2]), tonumber(a[i + 3]), lane, due,
-    now + i / 26000, spec, a[i + 12]) then return { 4, id, due } end
-  if name ~= '' then
-    redis.call('HSET', P .. 'name:' .. project, name, id)
-    redis.call('ZADD', P .. 'names:' .. project, 0, name .. '\0' .. id)
-  end
-  if idem ~= '' then
-    redis.call('SET', P .. 'idem:' .. project .. ':' .. idem, id .. a[i + 9], 'PX', idem_life)
-  end
-  for tag in a[i + 10]:gmatch('[^\n]+') do
-    redis.call('ZADD', P .. 'tag:' .. project .. ':' .. tag, 0, id)
-  end
-  return { 0, id, due }
+-- write a task's record; false when the id is known
+local function keep(form, id, body, order)
+  if not redis.call('SET', P .. 't:' .. id, record_of(form, body), 'NX') then return false end
+  enlist(form, id, order)
+  return true
 end
 
 -- put what was kept so far into its lanes and queues
