@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from timeball.errors import ConfigError
@@ -83,16 +83,30 @@ def socket_path(folder: Folder) -> Path:
     return short / "redis.sock"
 
 
-def tuned(environ: Mapping[str, str]) -> dict[str, str]:
+_JEMALLOC = (
+    "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",  # Debian and its kin, by libjemalloc2
+    "/usr/lib64/libjemalloc.so.2",  # Fedora and its kin, by jemalloc
+    "/usr/lib/libjemalloc.so.2",  # Arch
+)
+
+
+def tuned(environ: Mapping[str, str], libraries: Sequence[str] = _JEMALLOC) -> dict[str, str]:
     """What the server's environment has besides.
 
-    The wheel's server uses the allocator of the C library, which keeps only 7 freed pieces of a size at
-    hand; a move that takes or ends a hundred tasks frees hundreds. Keeping more saves a fifth of the server's
-    time. Other C libraries do not know the variable.
+    The wheel's server uses the allocator of the C library, in which a claim costs half as much again once a
+    million tasks are kept (ADR 16). So it gets jemalloc, for which Valkey is made, where this machine has it.
+
+    Else: the C library keeps only 7 freed pieces of a size at hand, and a move that takes or ends a hundred tasks
+    frees hundreds. Keeping more saves a fifth of the server's time. Other C libraries do not know the variable.
     """
-    return (
-        {} if "GLIBC_TUNABLES" in environ else {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
-    )
+    if "LD_PRELOAD" in environ or "GLIBC_TUNABLES" in environ:  # somebody has chosen
+        return {}
+    here = os.uname()
+    if (here.sysname, here.machine) == ("Linux", "x86_64"):  # others may be built for other pages
+        for library in libraries:
+            if os.access(library, os.R_OK):
+                return {"LD_PRELOAD": library}
+    return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
 
 
 def write_config(folder: Folder, listen: Path) -> Path:
