@@ -193,11 +193,13 @@ class Inbox:
         if best != "text/html":
             listed = [received.as_json() for received in self.ring.list(path, most)]
             return _json(listed, 200)
+        state = self.ring.state()  # before the rows: what comes meanwhile changes it
         rows = self.ring.list(path, KEPT)
         page = render_template(
             "inbox.html",
             rows=[_Row(received) for received in rows[:PAGE_ROWS]],
             total=len(rows),
+            state=state,
             path=path,
             base=request.host_url.rstrip("/"),
             public_url=self._public_url,

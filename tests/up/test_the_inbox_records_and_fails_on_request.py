@@ -65,6 +65,20 @@ def inbox(served: Inbox) -> Inbox:
     return served
 
 
+def test_the_page_says_of_which_state_of_the_list_it_is(inbox: Inbox) -> None:
+    """By that it sees what came between its making and its first look for news."""
+
+    def shown() -> str:
+        page = requests.get(inbox.url + "/", headers={"Accept": "text/html"}, timeout=5).text
+        return page.partition('data-state="')[2].partition('"')[0]
+
+    before = shown()
+    assert before == requests.get(inbox.url + "/_inbox/count", timeout=5).text
+    requests.post(inbox.url + "/hello", timeout=5)
+    after = shown()
+    assert before != after == requests.get(inbox.url + "/_inbox/count", timeout=5).text
+
+
 def test_what_is_posted_is_listed_newest_first(inbox: Inbox) -> None:
     for number in range(3):
         answer = requests.post(f"{inbox.url}/hello?n={number}", data=f"ünï {number}".encode())

@@ -1,13 +1,10 @@
 "use strict";
 // Shows what comes in while the page is looked at. Rows that were opened stay open.
-let known = null;
-
 async function look() {
   if (document.hidden) return;
   const answer = await fetch("/_inbox/count");
   const now = await answer.text();
-  if (known !== null && now !== known) await renew();
-  known = now;
+  if (now !== document.getElementById("list").dataset.state) await renew();
 }
 
 async function renew() {

@@ -8,8 +8,8 @@ local function add(key, scored)
   end
 end
 
--- What tasks have in common that differ in their bodies alone: their records are the same in front of
--- the length of the body, and between that and the body. See HEAD.
+-- What tasks have in common that differ in their bodies alone: their records are the same in front
+-- of the length of the body, and between that and the body. See HEAD.
 local function form_of(kind, priority, flags, lane, due, spec)
   return {
     kind = kind, lane = lane, due = due,

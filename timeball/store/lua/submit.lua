@@ -4,9 +4,9 @@
 -- ARGV[1]  bell horizon in ms
 -- ARGV[2]  life of an idempotency key in ms
 -- ARGV[3]  how many forms there are: what tasks have in common that differ in their bodies alone
--- ARGV[4..] 9 values a form: kind (0 call, 1 export), priority, flags, lane, due in ms ('' is now),
---          delay in ms, name, tags joined by '\n', spec; then 5 values a task: the place of its form
---          (from 1), id, idempotency digest, fingerprint, body
+-- ARGV[4..] 9 values a form: kind (0 call, 1 export), priority, flags, lane, due in ms ('' is
+--          now), delay in ms, name, tags joined by '\n', spec; then 5 values a task: the place of
+--          its form (from 1), id, idempotency digest, fingerprint, body
 -- Answers {now, bell for calls, bell for exports, then an answer a task}; a bell is the instant to
 -- send a message for, or -1. The answer of a task that was taken in is when it is due, else {code,
 -- id}: 1 the same request again, 2 its key with another body, 3 a live task has the name, 4 the id
