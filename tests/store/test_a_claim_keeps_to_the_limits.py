@@ -13,7 +13,7 @@ from timeball.dispatch.house import House
 from timeball.model.project import Project
 from timeball.model.queue import Limits
 from timeball.model.task import Draft, Priority, Request, State
-from timeball.store import codec, pumps
+from timeball.store import codec, gauges, pumps
 from timeball.store.codec import Claimed
 
 SECOND = 1000
@@ -187,6 +187,25 @@ def test_tasks_of_one_ordering_key_go_one_after_the_other_also_over_a_retry(line
         assert line.claim() == []
         line.finish([claimed])
     assert line.claim() == []
+
+
+def test_an_ordered_lane_in_backoff_is_not_overdue(line: Line) -> None:
+    line.submit(3, ordering_key="k")
+    [first] = line.claim()
+    line.finish([first], State.SCHEDULED, wait_ms=60_000)
+    line.advance(30_000)
+    state = queues.get_queue(line.house, line.project, "default")
+    assert state.oldest_due_at is not None
+    ahead_ms = (
+        state.oldest_due_at.timestamp() * 1000 - pumps.clock(line.house.client, line.prefix)[0]
+    )
+    assert 29_000 < ahead_ms <= 30_000
+    [gauge] = gauges.gauges(line.house.client, line.prefix, [line.project]).projects
+    assert (gauge.waiting, gauge.due, gauge.oldest_due_ms) == (3, 0, 0)
+    line.advance(30_000)
+    [gauge] = gauges.gauges(line.house.client, line.prefix, [line.project]).projects
+    assert (gauge.waiting, gauge.due) == (3, 3)
+    assert gauge.oldest_due_ms == round(state.oldest_due_at.timestamp() * 1000)
 
 
 def test_a_key_has_its_slots_over_all_priorities(line: Line) -> None:

@@ -26,6 +26,9 @@ HEAD = struct.Struct("<BBHdBBBBHHIIddd")
 """version, state, attempt, started, kind, lost, flags, priority, attempt base, length of lane, of spec, of
 body, due, created, ended. Instants are Unix milliseconds, 0 for none. The same layout is in lua/_head.lua."""
 
+DUE_BYTES = (28, 35)
+"""The first and the last byte of a head that say when the task is due, as `decode_due` reads them."""
+
 VERSION = 1
 STATES = (State.SCHEDULED, State.RUNNING, State.SUCCEEDED, State.DEAD, State.CANCELLED)
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
@@ -243,6 +246,12 @@ def decode_claimed(task_id: bytes, record: bytes) -> Claimed:
         record[spec_end : spec_end + head[11]],
     )
     return tuple.__new__(Claimed, parts)  # a NamedTuple's own way in costs twice as much
+
+
+def decode_due(raw: bytes) -> float:
+    """The Unix milliseconds of a head's DUE_BYTES."""
+    due: float = struct.unpack("<d", raw)[0]
+    return due
 
 
 def encode_attempt(attempt: Attempt) -> bytes:

@@ -131,6 +131,11 @@ def lane_of(task: Draft | Task, kind: str = CALL) -> str:
     return lane + APART + "x" if kind == EXPORT else lane
 
 
+def is_ordered(lane: bytes) -> bool:
+    """Whether the tasks of a lane go one after the other."""
+    return f"{APART}o".encode() in lane
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """What a lane's name says."""

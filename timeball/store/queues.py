@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from timeball.model.queue import Limits, QueueState
 from timeball.store import codec, keys
@@ -69,21 +69,46 @@ def states(client: Client, prefix: str, project: str, queues: list[str]) -> list
                 pipe.zcard(prefix.encode() + b"lane:" + lane)
                 pipe.zrange(prefix.encode() + b"lane:" + lane, 0, 0, withscores=True)
         told = iter(pipe.execute() if queues else ())
-    out = []
+    found = []
     for queue, lanes in zip(queues, apart, strict=True):
-        in_flight, raw = next(told), next(told)
-        depths = [(next(told), next(told)) for _ in range(1 + len(lanes))]
-        oldest = [heads[0][1] for _, heads in depths if heads]
-        out.append(
-            QueueState(
-                queue,
-                sum(depth for depth, _ in depths),
-                int(in_flight or 0),
-                codec.from_ms(min(oldest)) if oldest else None,
-                _limits(raw),
-            )
+        in_flight, raw = int(next(told) or 0), next(told)
+        depth, heads = 0, []
+        for lane in (b"", *lanes):
+            depth += next(told)
+            heads += [(lane, task_id, score) for task_id, score in next(told)]
+        found.append((queue, depth, in_flight, heads, _limits(raw)))
+    dues = _dues(client, prefix, [head for *_, heads, _ in found for head in heads])
+    return [
+        QueueState(
+            queue,
+            depth,
+            in_flight,
+            min((dues[task_id] for _, task_id, _ in heads if task_id in dues), default=None),
+            limits,
         )
-    return out
+        for queue, depth, in_flight, heads, limits in found
+    ]
+
+
+def _dues(
+    client: Client, prefix: str, heads: list[tuple[bytes, bytes, float]]
+) -> dict[bytes, datetime]:
+    """When the first tasks of lanes are due, each given as lane, id and score, by id.
+
+    In an ordered lane the score is a place, not an instant.
+    """
+    dues = {task_id: codec.from_ms(score) for _, task_id, score in heads}
+    ordered = [task_id for lane, task_id, _ in heads if keys.is_ordered(lane)]
+    with store_errors():
+        pipe = client.pipeline(transaction=False)
+        for task_id in ordered:
+            pipe.getrange(prefix.encode() + b"t:" + task_id, *codec.DUE_BYTES)
+        read = pipe.execute() if ordered else []
+    for task_id, raw in zip(ordered, read, strict=True):
+        del dues[task_id]
+        if raw:  # else it was deleted just now
+            dues[task_id] = codec.from_ms(codec.decode_due(raw))
+    return dues
 
 
 def waiting_ids(client: Client, prefix: str, project: str, queue: str, most: int) -> list[bytes]:

@@ -21,9 +21,16 @@ for i = 2, #ARGV do
     local n = redis.call('ZCARD', key)
     if n == 0 then return end
     waiting = waiting + n
-    local first = math.floor(tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]))
+    local head, ordered = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES'), is_ordered(lane)
+    local first = tonumber(head[2])
+    if ordered then -- its scores are places, and none goes before its first
+      local raw = redis.call('GETRANGE', P .. 't:' .. head[1], 28, 35)
+      if #raw < 8 then return end
+      first = struct.unpack('<d', raw)
+    end
+    first = math.floor(first)
     if first > now then return end
-    due = due + redis.call('ZCOUNT', key, '-inf', now)
+    due = due + (ordered and n or redis.call('ZCOUNT', key, '-inf', now))
     if oldest == 0 or first < oldest then oldest = first end
   end
   for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues:' .. project)) do
