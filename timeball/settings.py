@@ -87,7 +87,9 @@ class Settings:
         "A PEM file of certificate authorities that calls trust beside the system's.",
     )
     pump_calls: int = _setting(
-        kinds.whole(1, 5000), 200, "Calls that one lane may have in flight in one pump."
+        kinds.whole(1, 5000),
+        200,
+        "Calls that one queue may have in flight in one pump, and as many again of those that hang.",
     )
     pump_calls_total: int = _setting(
         kinds.whole(1, 20000), 1000, "Calls that one pump may have in flight over all lanes."

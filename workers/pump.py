@@ -19,6 +19,7 @@ from timeball.store.pumps import Finished
 from timeball.store.wake import WakeUp
 from workers.ahead import Ahead
 from workers.call import Caller, Prepared
+from workers.hanging import Hanging
 from workers.prepare import Preparer, Recorder, Signers
 from workers.tell import Teller, trace
 
@@ -85,6 +86,7 @@ class Pump:
         self.teller = teller
         self.results: list[Finished] = []
         self.lanes: dict[str, int] = {}  # calls in flight by lane
+        self.hanging = Hanging(caller)
         self.ahead = Ahead(AHEAD_PATIENCE_MS)
         self.young_until = 0.0
         self.risk = FIRST_CALLS  # so many calls may be without a written end
@@ -187,13 +189,21 @@ class Pump:
             trace(self.traces, self.house.client, self.prefix, ended)
         self.called += len(ended)
 
-    def _in_flight(self) -> dict[str, int]:
-        """The calls in flight by queue and by project."""
+    def _in_flight(self, now: float) -> dict[str, int]:
+        """The calls in flight by queue and by project.
+
+        Calls of a queue that hang are not counted for it, up to as many as it may have besides: or a hundredth
+        of slow endpoints would keep a queue at a fraction of its pace. They count for its project.
+        """
         found: dict[str, int] = {}
         for lane, n in (*self.lanes.items(), *self.ahead.counts()):
             queue = lane.partition(keys.APART)[0]
             for owner in (queue, queue.partition("/")[0]):
                 found[owner] = found.get(owner, 0) + n
+        if self.caller.busy >= self.queue_calls:
+            for queue, n in self.hanging.count(now, now * 1000 + self.skew_ms).items():
+                if queue in found:
+                    found[queue] -= min(n, self.queue_calls, found[queue])
         return found
 
     def _claim(self, now: float, want: int) -> None:
@@ -213,7 +223,7 @@ class Pump:
                 max(0, want),
                 queue_calls,
                 project_calls,
-                in_flight=self._in_flight(),
+                in_flight=self._in_flight(now),
                 ahead_ms=ahead_ms,
             )
         except StoreError as error:
