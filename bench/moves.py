@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from bench.load import BODY_BYTES
 from timeball.model.task import Draft, Kin, Request, Sibling
@@ -46,9 +49,8 @@ class Store:
         environment = {**os.environ, **valkey.tuned(os.environ)}
         self.server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         self.client = scripts.connect(f"unix://{listen}", timeout=60)
-        deadline = time.monotonic() + 20
-        while not listen.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        patient = Retry(ConstantBackoff(0.02), 1000)
+        redis.Redis(unix_socket_path=str(listen), retry=patient).ping()
         self.prefix = keys.prefix(0)
         headers = (("Content-Type", "application/json"),)
         request = Request("http://127.0.0.1:9000/ok", headers=headers)

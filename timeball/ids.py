@@ -22,16 +22,10 @@ def new_task_id() -> bytes:
 
 
 def new_task_ids(count: int) -> list[bytes]:
-    """Fresh task ids of one instant, at a third of the cost of one alone each."""
-    stamp, r = (time.time_ns() // 1_000_000).to_bytes(6, "big"), os.urandom(10 * count)
-    return [
-        stamp + _VERSION_7[r[i]] + r[i + 1 : i + 2] + _VARIANT[r[i + 2]] + r[i + 3 : i + 10]
-        for i in range(0, 10 * count, 10)
-    ]
+    """Fresh task ids of one instant, each at two thirds of what one alone costs."""
+    at_ms, random = time.time_ns() // 1_000_000, os.urandom(10 * count)
+    return [stamp_id(at_ms, random[i : i + 10]) for i in range(0, 10 * count, 10)]
 
-
-_VERSION_7 = [bytes((0x70 | byte & 0x0F,)) for byte in range(256)]
-_VARIANT = [bytes((0x80 | byte & 0x3F,)) for byte in range(256)]
 
 _random: deque[bytes] = deque()
 os.register_at_fork(after_in_child=_random.clear)  # or two processes would make the same ids

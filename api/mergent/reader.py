@@ -79,7 +79,7 @@ class Reader:
         known = None if form is None else self._forms.get(form)
         if known is not None:
             return Sibling(known, body, idempotency_key, fingerprint)
-        draft = self._plain(data, request, body, kind, project, key_id)
+        draft = self._plain(data, request, body, kind, sender)
         if draft is None:
             return None
         if form is not None:
@@ -88,9 +88,7 @@ class Reader:
             # only what comes again is worth its keeping
             again = form in self._forms
             self._forms[form] = Kin(_without_body(draft)) if again else None
-        if idempotency_key is None:
-            return draft
-        return replace(draft, idempotency_key=idempotency_key, fingerprint=fingerprint)
+        return draft
 
     def _plain(
         self,
@@ -98,8 +96,7 @@ class Reader:
         request: dict[str, Any],
         body: bytes,
         kind: BodyKind,
-        project: str,
-        key_id: str,
+        sender: Sender,
     ) -> Draft | None:
         if not data.keys() <= _TASK_FIELDS or not request.keys() <= _REQUEST_FIELDS:
             return None
@@ -118,7 +115,7 @@ class Reader:
             if apart is None:
                 return None
             return Draft(
-                project,
+                sender.project,
                 Request(
                     self._url(url),
                     rules.method(asked("method")),
@@ -133,7 +130,9 @@ class Reader:
                 delay,
                 rules.timeout(given("timeout")),
                 None,
-                key_id,
+                sender.key_id,
+                idempotency_key=sender.idempotency_key,
+                fingerprint=sender.fingerprint,
                 **(apart or {}),
             )
         except InvalidField:

@@ -117,3 +117,12 @@ def test_plain_input_takes_the_quick_path() -> None:
     assert quick is not None
     assert quick.whole() == by_schema(plain)
     assert READER.quick({"request": {"url": "https://example.com/a"}}, SENDER) is not None
+
+
+def test_a_form_that_is_kept_holds_no_body() -> None:
+    reader = Reader(READER.terms)
+    for letter in "abc":
+        reader.quick({"request": {"url": "https://example.com/a", "body": letter * 40}}, SENDER)
+    [kin] = reader._forms.values()
+    assert kin is not None
+    assert kin.draft.body == b""

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from tests.export import servers
 from tests.export.conftest import PLACES
 from tests.export.shop import NOW, Row, mine
-from timeball.export.columns import Column, Kind
+from timeball.export.columns import Column, Kind, Times
 from timeball.export.formats import CsvWriter, Format, JsonWriter, Sink, defused, rfc3339
 from timeball.export.run import ExportResult, Plan, run_export
 from timeball.export.sources import Source
@@ -271,3 +271,25 @@ def _json(value: float) -> str:
     text = orjson.dumps(value).decode()
     assert float(text) == value
     return text
+
+
+ODD_TIMES = st.lists(st.tuples(st.integers(0, 18), st.sampled_from(" -T\n:9x")), max_size=2).map(
+    lambda odd: _changed("2026-05-26 12:00:00", odd)
+)
+
+
+def _changed(text: str, odd: list[tuple[int, str]]) -> str:
+    for place, character in odd:
+        text = text[:place] + character + text[place + 1 :]
+    return text
+
+
+@given(st.lists(ODD_TIMES | st.just("2026-05-26 12:00"), min_size=1, max_size=4))
+@settings(max_examples=500)
+def test_times_all_in_one_move_are_as_one_by_one(texts: list[str]) -> None:
+    """A null among them makes each be looked at by itself."""
+    column = Column("at", Kind.TIME, "DATETIME", times=Times.ISO)
+    together, apart = (io.BytesIO(), io.BytesIO())
+    for file, rows in ((together, texts), (apart, [*texts, None])):
+        JsonWriter(Sink(file), [column]).rows([(text,) for text in rows])
+    assert together.getvalue() == apart.getvalue().removesuffix(b',\n{"at":null}')

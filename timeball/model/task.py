@@ -154,7 +154,7 @@ class Kin:
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
-        """One of them, whose body does not count."""
+        """One of them, whose body and idempotency key do not count."""
         self.line: Any = None
         """What the store is sent once for all of them in a move."""
         self.shown: Any = None

@@ -83,14 +83,16 @@ def socket_path(folder: Folder) -> Path:
     return short / "redis.sock"
 
 
-_JEMALLOC = (
+JEMALLOC: tuple[str, ...] = (
     "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",  # Debian and its kin, by libjemalloc2
     "/usr/lib64/libjemalloc.so.2",  # Fedora and its kin, by jemalloc
     "/usr/lib/libjemalloc.so.2",  # Arch
 )
+if (os.uname().sysname, os.uname().machine) != ("Linux", "x86_64"):
+    JEMALLOC = ()  # it may be built for other pages than this machine's
 
 
-def tuned(environ: Mapping[str, str], libraries: Sequence[str] = _JEMALLOC) -> dict[str, str]:
+def tuned(environ: Mapping[str, str], libraries: Sequence[str] = JEMALLOC) -> dict[str, str]:
     """What the server's environment has besides.
 
     The wheel's server uses the allocator of the C library, in which a claim costs half as much again once a
@@ -101,11 +103,9 @@ def tuned(environ: Mapping[str, str], libraries: Sequence[str] = _JEMALLOC) -> d
     """
     if "LD_PRELOAD" in environ or "GLIBC_TUNABLES" in environ:  # somebody has chosen
         return {}
-    here = os.uname()
-    if (here.sysname, here.machine) == ("Linux", "x86_64"):  # others may be built for other pages
-        for library in libraries:
-            if os.access(library, os.R_OK):
-                return {"LD_PRELOAD": library}
+    for library in libraries:
+        if os.access(library, os.R_OK):
+            return {"LD_PRELOAD": library}
     return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
 
 

@@ -3,7 +3,8 @@
 -- call `look` with the key of each lane of a project in which tasks wait, when (ms) its first task
 -- is due, and whether the lane is ordered: then its scores are places, and only its first
 -- can be called. Looks at `most` lanes at most.
--- Answers how many queues there are and how many lanes were left out.
+-- Answers how many queues there are, how many lanes were left out, and how many more it may look
+-- at.
 local function each_lane(project, most, look)
   local queues, left_out = redis.call('SMEMBERS', P .. 'queues:' .. project), 0
   local function visit(lane)
@@ -22,5 +23,5 @@ local function each_lane(project, most, look)
     visit(queue)
     for _, lane in ipairs(redis.call('SMEMBERS', P .. 'apart:' .. queue)) do visit(lane) end
   end
-  return #queues, left_out
+  return #queues, left_out, most
 end

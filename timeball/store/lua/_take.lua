@@ -9,22 +9,18 @@ local function add(key, scored)
 end
 
 -- What tasks have in common that differ in their bodies alone: their records are the same in front
--- of the length of the body, and between that and the body. See HEAD.
+-- of the length of the body (bytes 25 to 28 of HEAD), and between that and the body.
 local function form_of(kind, priority, flags, lane, due, spec)
-  return {
-    kind = kind, lane = lane, due = due,
-    front = struct.pack('<BBHdBBBBHHI4', 1, SCHEDULED, 0, 0, kind, 0, flags, priority, 0, #lane,
-      #spec),
-    back = struct.pack('<ddd', due, now, 0) .. lane .. spec,
-  }
+  local head = struct.pack(HEAD, 1, SCHEDULED, 0, 0, kind, 0, flags, priority, 0, #lane, #spec, 0,
+    due, now, 0)
+  return { kind = kind, lane = lane, due = due,
+    front = head:sub(1, 24), back = head:sub(29) .. lane .. spec }
 end
 
-local function record_of(form, body)
-  return form.front .. struct.pack('<I4', #body) .. form.back .. body
-end
-
--- have a task's lane and queue told of it at the end
-local function enlist(form, id, order)
+-- write a task's record, for its lane and queue to be told of; false when the id is known
+local function keep(form, id, body, order)
+  local record = form.front .. struct.pack('<I4', #body) .. form.back .. body
+  if not redis.call('SET', P .. 't:' .. id, record, 'NX') then return false end
   local lane, due = form.lane, form.due
   local seen = lanes[lane]
   if not seen then
@@ -38,12 +34,6 @@ local function enlist(form, id, order)
   seen[#seen + 1], seen[#seen + 2] = seen.ordered and order or due, id
   local ids = queues[seen.base]
   ids[#ids + 1], ids[#ids + 2] = 0, id
-end
-
--- write a task's record; false when the id is known
-local function keep(form, id, body, order)
-  if not redis.call('SET', P .. 't:' .. id, record_of(form, body), 'NX') then return false end
-  enlist(form, id, order)
   return true
 end
 
